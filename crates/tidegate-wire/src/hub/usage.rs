@@ -1,0 +1,22 @@
+//! Token counts of a call, normalised: prompt counts include cached tokens, output counts include reasoning.
+
+use super::Extras;
+
+/// Token counts of one call. All counts are tokens.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Prompt tokens, cached and cache-written ones included.
+    pub prompt_tokens: u64,
+    /// Generated tokens, reasoning included.
+    pub completion_tokens: u64,
+    /// As the backend reported it, else the sum.
+    pub total_tokens: u64,
+    /// Of the prompt: read from a cache. `None`: not reported.
+    pub cached_tokens: Option<u64>,
+    /// Of the prompt: written to a cache. `None`: not reported.
+    pub cache_write_tokens: Option<u64>,
+    /// Of the output: reasoning. `None`: not reported.
+    pub reasoning_tokens: Option<u64>,
+    /// The backend's usage object as it came, for what the counts above leave out (audio, predictions, tiers).
+    pub raw: Option<Box<Extras>>,
+}

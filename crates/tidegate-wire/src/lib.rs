@@ -1,0 +1,21 @@
+//! Wire formats of LLM providers, as pure functions: bytes, time, ids and credentials come in as arguments, bytes and
+//! events go out.
+//!
+//! What is here: the hub types that every dialect translates to and from ([`hub`]), framing ([`framing`]), dialects
+//! ([`dialect`]), hosts as rows of data ([`host`]), request signing ([`auth`]), and the two machines that put them
+//! together: [`outbound`] makes the backend's request out of the caller's, [`reply`] turns the backend's bytes into what
+//! the caller gets.
+//!
+//! What is never here: sockets, clocks, randomness, logging, global state. Called by `tidegate-engine`, by the SDK crate
+//! for its types, and by `tidegate-sim` for its encoders.
+
+pub mod auth;
+pub mod dialect;
+pub mod error;
+pub mod framing;
+pub mod host;
+pub mod hub;
+pub mod outbound;
+pub mod reply;
+
+pub use error::{Blame, ErrorClass, Retry, WireError};

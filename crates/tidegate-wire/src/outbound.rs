@@ -1,0 +1,17 @@
+//! The backend's request, ready to be signed and sent.
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Uri};
+
+/// A request to a backend, complete but for its credentials, which [`crate::auth`] adds at the moment of sending.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    /// Mostly `POST`.
+    pub method: Method,
+    /// Absolute.
+    pub uri: Uri,
+    /// Without credentials, `host` and `content-length`.
+    pub headers: HeaderMap,
+    /// The exact bytes to send.
+    pub body: Bytes,
+}

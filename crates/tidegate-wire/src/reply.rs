@@ -1,0 +1,57 @@
+//! The reply machine's contract: backend bytes in, items for the caller out.
+//!
+//! The engine drives one [`Reply`] per attempt and never looks inside: whether bytes are relayed or translated, streamed
+//! or whole, is decided when it is made. It holds no socket, so it can't hold on to one.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::{WireError, hub::Usage};
+
+/// Turns one backend reply into items for the caller: bytes of the caller's dialect for the gateway, hub events for the
+/// SDK.
+pub trait Reply: Send {
+    /// What the caller gets.
+    type Item;
+
+    /// Takes the next piece of the backend's body, split anywhere, and appends what became complete.
+    ///
+    /// # Errors
+    /// The bytes break the wire format, exceed a bound, or carry the backend's in-band error. What was appended before
+    /// the error is valid and is to be delivered; nothing may be pushed after it.
+    fn push(&mut self, chunk: Bytes, items: &mut VecDeque<Self::Item>) -> Result<(), WireError>;
+
+    /// The backend's body has ended.
+    ///
+    /// # Errors
+    /// [`crate::ErrorClass::Truncated`] unless the dialect's terminal event was seen. Never a made-up finish.
+    fn finish(&mut self, items: &mut VecDeque<Self::Item>) -> Result<(), WireError>;
+
+    /// Turns an error into the last items of the stream, in the caller's dialect, where the dialect has a form for it.
+    fn fail(&mut self, error: &WireError, items: &mut VecDeque<Self::Item>);
+
+    /// What has been seen so far.
+    fn progress(&self) -> &Progress;
+}
+
+/// What a reply has shown so far; the meter settles from it whenever the call ends.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Progress {
+    /// Usage as last reported by the backend.
+    pub usage: Option<Usage>,
+    /// Events that carried generated content (text, reasoning, tool arguments); in most dialects about one token each.
+    pub content_events: u64,
+    /// Bytes of generated content in them, decoded.
+    pub content_bytes: u64,
+    /// Whether every answer that began has finished.
+    pub finished: bool,
+    /// Whether the last finish was for tool calls: a caller that leaves then usually meant to.
+    pub tool_calls: bool,
+    /// Whether the dialect's terminal event was seen: nothing more is to come.
+    pub ended: bool,
+    /// The model that the backend says it served.
+    pub served_model: Option<String>,
+    /// The backend's id of the reply.
+    pub upstream_id: Option<String>,
+}
