@@ -1,0 +1,169 @@
+//! An HTTP/1.1 connection whose owner polls it.
+//!
+//! hyper separates a connection into a future that does the I/O and handles that talk to it. The usual way is to spawn the
+//! future; then a dropped reply only asks that task to close. Here the reply owns the future too and polls it in place:
+//! no task, no hand-over, and the socket is closed by the time the drop returns.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::Full;
+use hyper::{
+    body::{Body as _, Incoming},
+    client::conn::http1,
+};
+use hyper_util::rt::TokioIo;
+use tidegate_wire::{ErrorClass, WireError};
+
+use super::{Body, Head, Home, broken};
+use crate::connect::Stream;
+
+type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
+
+/// An HTTP/1.1 connection without a call on it, or with one that has not been answered.
+pub(crate) struct H1Connection {
+    requests: http1::SendRequest<Full<Bytes>>,
+    driver: Pin<Box<Driver>>,
+    /// Whether it has carried a call before: then its peer may have closed it without our knowing yet.
+    used: bool,
+}
+
+/// Why a request got no reply.
+pub(crate) enum SendError {
+    /// The connection was dead before a byte of the request was written; another one may carry it.
+    Unsent,
+    Failed(WireError),
+}
+
+impl H1Connection {
+    pub(crate) async fn handshake(stream: Stream) -> Result<Self, WireError> {
+        let (requests, driver) = http1::Builder::new()
+            .max_buf_size(MAX_BUFFER)
+            .handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| broken("the backend connection failed", error))?;
+        Ok(Self { requests, driver: Box::pin(driver), used: false })
+    }
+
+    /// Whether a request can be sent: open, idle, and nothing unread in it.
+    pub(crate) fn is_reusable(&mut self) -> bool {
+        // The waker is replaced at the next poll by whoever takes the connection; nobody waits for an idle one.
+        let mut cx = Context::from_waker(Waker::noop());
+        self.driver.as_mut().poll(&mut cx).is_pending() && self.requests.is_ready()
+    }
+
+    /// Whether it has carried a call before.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used
+    }
+
+    /// Sends `request` (origin form, with `host`) and waits for the head of the reply.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection.
+    pub(crate) async fn send(
+        mut self,
+        request: Request<Full<Bytes>>,
+        home: Home,
+    ) -> Result<(Head, Body), SendError> {
+        let mut response = std::pin::pin!(self.requests.try_send_request(request));
+        let driver = &mut self.driver;
+        let response = std::future::poll_fn(|cx| {
+            // The driver first: it is what makes the response ready.
+            let driven = driver.as_mut().poll(cx);
+            match response.as_mut().poll(cx) {
+                Poll::Pending if driven.is_ready() => Poll::Ready(None),
+                polled => polled.map(Some),
+            }
+        })
+        .await;
+        let response = match response {
+            Some(Ok(response)) => response,
+            Some(Err(mut error)) => {
+                if error.take_message().is_some() {
+                    return Err(SendError::Unsent);
+                }
+                return Err(SendError::Failed(broken(
+                    "the backend closed the connection before it answered",
+                    error.into_error(),
+                )));
+            }
+            None => return Err(SendError::Unsent),
+        };
+        let (head, incoming) = response.into_parts();
+        let closing = head.headers.get(header::CONNECTION).is_some_and(|value| value == "close");
+        self.used = true;
+        let body = H1Body { incoming, connection: self, home, driven: false, closing };
+        Ok((Head { status: head.status, headers: head.headers }, Body::H1(body)))
+    }
+}
+
+/// The body of an HTTP/1.1 reply, and the connection.
+pub(crate) struct H1Body {
+    incoming: Incoming,
+    connection: H1Connection,
+    home: Home,
+    /// Whether the driver has run to its end.
+    driven: bool,
+    closing: bool,
+}
+
+impl H1Body {
+    pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, WireError>>> {
+        loop {
+            if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) {
+                match frame {
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => return Poll::Ready(Some(Ok(data))),
+                        Err(_trailers) => continue,
+                    },
+                    Some(Err(error)) => {
+                        return Poll::Ready(Some(Err(broken("the backend's reply broke off", error))));
+                    }
+                    None => return Poll::Ready(None),
+                }
+            }
+            if self.driven {
+                // The driver has ended and left neither a frame nor an end: nothing more can come.
+                return Poll::Ready(Some(Err(WireError::new(
+                    ErrorClass::Truncated,
+                    "the backend closed the connection inside its reply",
+                ))));
+            }
+            match self.connection.driver.as_mut().poll(cx) {
+                Poll::Ready(_) => self.driven = true,
+                Poll::Pending => {
+                    // The driver may have put a frame into the body just now.
+                    let polled = Pin::new(&mut self.incoming).poll_frame(cx);
+                    match polled {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Some(Ok(frame))) => {
+                            if let Ok(data) = frame.into_data() {
+                                return Poll::Ready(Some(Ok(data)));
+                            }
+                        }
+                        Poll::Ready(Some(Err(error))) => {
+                            return Poll::Ready(Some(Err(broken("the backend's reply broke off", error))));
+                        }
+                        Poll::Ready(None) => return Poll::Ready(None),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Puts the connection back, if it can carry another call.
+    pub(crate) fn give_back(mut self) {
+        if !self.driven && !self.closing && self.connection.is_reusable() {
+            self.home.pool.give_back(&self.home.origin, self.connection);
+        }
+    }
+}
+
+/// Bound of hyper's buffers for one connection, in bytes: the largest head, and how much is read ahead.
+const MAX_BUFFER: usize = 64 * 1024;

@@ -1,0 +1,419 @@
+//! One attempt at one call: from the prepared request to the last item for the caller.
+//!
+//! [`Engine::start`] is a future that owns everything until the head of the reply is there; [`Exchange`] owns it from then
+//! on. Neither spawns, so whoever drops them has stopped the backend.
+
+use std::{
+    collections::VecDeque,
+    task::{Context, Poll},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Uri, header, uri::PathAndQuery};
+use http_body_util::Full;
+use tidegate_wire::{WireError, auth, outbound::Outbound, reply::Reply};
+use tokio::time::Instant;
+
+use crate::{
+    Engine, HttpVersion, Target,
+    clocks::{Alarm, Clock, Clocks},
+    connection::{Body, Connection, H1Connection, Head, Home, SendError},
+    meter::Meter,
+};
+
+impl Engine {
+    /// Sends `outbound` to `target` and waits for the head of its reply, which `reply` will read.
+    ///
+    /// # Errors
+    /// What went wrong, with blame and retry; the meter has noted it and settles when this returns.
+    ///
+    /// # Cancel safety
+    /// Dropping the future, in whatever phase, closes what has been opened and settles the call as given up.
+    pub async fn start<T>(
+        &self,
+        target: &Target,
+        outbound: Outbound,
+        reply: Box<dyn Reply<Item = T>>,
+        mut meter: Meter,
+    ) -> Result<Exchange<T>, WireError> {
+        let mut alarm = Alarm::new(meter.started().into(), &target.clocks);
+        alarm.set(Clock::Connect, Instant::now(), target.clocks.connect);
+        meter.sending(
+            target.endpoint.host.name,
+            target.endpoint.host.abort_stops_billing,
+            outbound.body.len(),
+        );
+        match self.send(target, outbound, &mut alarm, &mut meter).await {
+            Ok((head, body)) => {
+                alarm.set(Clock::FirstToken, Instant::now(), target.clocks.first_token);
+                Ok(Exchange {
+                    body,
+                    reply,
+                    items: VecDeque::new(),
+                    headers: head.headers,
+                    alarm,
+                    clocks: target.clocks,
+                    state: State::Reading,
+                    first: true,
+                    meter: Some(meter),
+                })
+            }
+            Err(Failure { error, clock }) => {
+                meter.status(error.status());
+                meter.failed_by(&error, clock);
+                Err(error)
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        target: &Target,
+        outbound: Outbound,
+        alarm: &mut Alarm,
+        meter: &mut Meter,
+    ) -> Result<(Head, Body), Failure> {
+        let credential = timed(alarm, target.credentials.fresh()).await?;
+        let authentication = auth::authenticate(&outbound, &credential, SystemTime::now())?;
+        let mut fresh = false;
+        loop {
+            let connection = match self.pooled(target).filter(|_| !fresh) {
+                Some(connection) => connection,
+                None => timed(alarm, Box::pin(self.open(target))).await?,
+            };
+            alarm.set(Clock::ResponseHeaders, Instant::now(), target.clocks.response_headers);
+            meter.sent();
+            let sent = match connection {
+                Connection::H1(connection) => {
+                    fresh = connection.is_used();
+                    let request = self.h1_request(target, &outbound, &authentication)?;
+                    timed(alarm, self.send_h1(target, connection, request)).await?
+                }
+                Connection::H2(handle) => {
+                    let request = h2_request(&outbound, &authentication)?;
+                    Some(timed(alarm, handle.send(request, outbound.body.clone())).await?)
+                }
+            };
+            // `None`: a pooled connection turned out to be dead before anything was written; once more on a fresh one.
+            let Some((head, body)) = sent else {
+                if fresh {
+                    alarm.set(Clock::Connect, Instant::now(), target.clocks.connect);
+                    continue;
+                }
+                return Err(WireError::new(
+                    tidegate_wire::ErrorClass::Connect,
+                    "the backend closed the connection before the request was sent",
+                )
+                .into());
+            };
+            if head.status.is_success() {
+                return Ok((head, body));
+            }
+            return Err(refusal(target, head, body, alarm).await);
+        }
+    }
+
+    fn pooled(&self, target: &Target) -> Option<Connection> {
+        let pool = &self.inner.pool;
+        if target.http != HttpVersion::Http1 {
+            if let Some(handle) = pool.shared(&target.origin) {
+                return Some(Connection::H2(handle));
+            }
+        }
+        if target.http == HttpVersion::Http2 { None } else { pool.take(&target.origin).map(Connection::H1) }
+    }
+
+    async fn open(&self, target: &Target) -> Result<Connection, WireError> {
+        let connection = self.inner.connector.connect(&target.origin, target.http).await?;
+        if let Connection::H2(handle) = &connection {
+            self.inner.pool.share(&target.origin, handle.pooled());
+        }
+        Ok(connection)
+    }
+
+    async fn send_h1(
+        &self,
+        target: &Target,
+        connection: H1Connection,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Option<(Head, Body)>, WireError> {
+        let home = Home { pool: self.inner.pool.clone(), origin: target.origin.clone() };
+        match connection.send(request, home).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(SendError::Unsent) => Ok(None),
+            Err(SendError::Failed(error)) => Err(error),
+        }
+    }
+
+    fn h1_request(
+        &self,
+        target: &Target,
+        outbound: &Outbound,
+        authentication: &HeaderMap,
+    ) -> Result<Request<Full<Bytes>>, WireError> {
+        let proxy = self.inner.connector.plain_proxy(&target.origin);
+        let uri = if proxy.is_some() {
+            outbound.uri.clone()
+        } else {
+            let path = outbound.uri.path_and_query().cloned();
+            Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")))
+        };
+        let mut request = Request::new(Full::new(outbound.body.clone()));
+        *request.method_mut() = outbound.method.clone();
+        *request.uri_mut() = uri;
+        let headers = request.headers_mut();
+        headers.reserve(outbound.headers.len() + authentication.len() + 3);
+        headers.insert(header::HOST, host_header(target.origin.authority())?);
+        if let Some(auth) = proxy.as_ref().and_then(|proxy| proxy.basic_auth()) {
+            headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
+        }
+        merge(headers, outbound, authentication);
+        Ok(request)
+    }
+}
+
+/// A failure before the head of a reply, and the deadline that caused it, if one did.
+struct Failure {
+    error: WireError,
+    clock: Option<Clock>,
+}
+
+impl From<WireError> for Failure {
+    fn from(error: WireError) -> Self {
+        Self { error, clock: None }
+    }
+}
+
+/// Runs a step under the alarm's current deadline.
+async fn timed<T>(alarm: &mut Alarm, step: impl Future<Output = Result<T, WireError>>) -> Result<T, Failure> {
+    let mut step = std::pin::pin!(step);
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(output) = step.as_mut().poll(cx) {
+            return Poll::Ready(output.map_err(Failure::from));
+        }
+        alarm
+            .poll(cx)
+            .map(|(clock, allowed)| Err(Failure { error: clock.error(allowed), clock: Some(clock) }))
+    })
+    .await
+}
+
+/// Reads what a backend says along with an error status. A body that stalls or breaks off does not hide the status.
+async fn refusal(target: &Target, head: Head, mut body: Body, alarm: &mut Alarm) -> Failure {
+    alarm.set(Clock::Idle, Instant::now(), REFUSAL_TIME);
+    let mut said = Vec::new();
+    while said.len() < REFUSAL_BYTES {
+        let piece = std::future::poll_fn(|cx| match body.poll_data(cx) {
+            Poll::Pending => alarm.poll(cx).map(|_| None),
+            polled => polled,
+        });
+        match piece.await {
+            Some(Ok(piece)) => said.extend_from_slice(&piece),
+            Some(Err(_)) | None => break,
+        }
+    }
+    target.endpoint.decode_error(head.status.as_u16(), &head.headers, &said).into()
+}
+
+fn h2_request(outbound: &Outbound, authentication: &HeaderMap) -> Result<Request<()>, WireError> {
+    let mut request = Request::new(());
+    *request.method_mut() = outbound.method.clone();
+    *request.uri_mut() = outbound.uri.clone();
+    *request.version_mut() = http::Version::HTTP_2;
+    let headers = request.headers_mut();
+    merge(headers, outbound, authentication);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(outbound.body.len()));
+    Ok(request)
+}
+
+fn merge(headers: &mut HeaderMap, outbound: &Outbound, authentication: &HeaderMap) {
+    for (name, value) in outbound.headers.iter().chain(authentication) {
+        headers.append(name, value.clone());
+    }
+    if !headers.contains_key(header::USER_AGENT) {
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
+    }
+}
+
+fn host_header(authority: &str) -> Result<HeaderValue, WireError> {
+    HeaderValue::try_from(authority).map_err(|_| {
+        WireError::new(tidegate_wire::ErrorClass::Internal, "the base URL's host is no header value")
+    })
+}
+
+/// A backend's reply being read, and the connection that it comes through.
+///
+/// # Cancel safety
+/// Dropping it closes the backend and then settles the call.
+pub struct Exchange<T> {
+    // Declared first, dropped first: the backend is closed before the meter looks at the clock.
+    body: Body,
+    reply: Box<dyn Reply<Item = T>>,
+    items: VecDeque<T>,
+    headers: HeaderMap,
+    alarm: Alarm,
+    clocks: Clocks,
+    state: State,
+    first: bool,
+    meter: Option<Meter>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Reading,
+    /// The terminal event has been seen; the rest of the HTTP body is awaited so that the connection can be kept.
+    Tail,
+    Over,
+}
+
+impl<T> Exchange<T> {
+    /// Header fields of the backend's reply.
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The call's meter. `None` once [`Exchange::take_meter`] was called.
+    pub fn meter(&mut self) -> Option<&mut Meter> {
+        self.meter.as_mut()
+    }
+
+    /// Takes the meter of a reply that has ended, to settle the call later (when the caller has got it all).
+    pub fn take_meter(&mut self) -> Option<Meter> {
+        self.note_progress();
+        self.meter.take()
+    }
+
+    /// The next item for the caller. `None`: the reply is over.
+    ///
+    /// # Errors
+    /// The call failed before anything that the caller's dialect could carry the error in. Where it can be carried, it
+    /// comes as an item, and the reply is over after it.
+    ///
+    /// # Cancel safety
+    /// No item is lost when the future that polls this is dropped.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, WireError>>> {
+        loop {
+            if let Some(item) = self.items.pop_front() {
+                self.note_first();
+                return Poll::Ready(Some(Ok(item)));
+            }
+            if self.state == State::Over {
+                return Poll::Ready(None);
+            }
+            let step = match self.body.poll_data(cx) {
+                Poll::Ready(Some(Ok(piece))) => self.take(piece),
+                Poll::Ready(Some(Err(error))) => self.broke(error, None),
+                Poll::Ready(None) => self.ended(),
+                Poll::Pending => match self.alarm.poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready((_, _)) if self.state == State::Tail => self.over(),
+                    Poll::Ready((clock, allowed)) => self.broke(clock.error(allowed), Some(clock)),
+                },
+            };
+            if let Err(error) = step {
+                return Poll::Ready(Some(Err(error)));
+            }
+        }
+    }
+
+    /// [`Exchange::poll_next`] as a future.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Cancel safety
+    /// As there.
+    pub async fn next(&mut self) -> Option<Result<T, WireError>> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    fn take(&mut self, piece: Bytes) -> Result<(), WireError> {
+        if self.state == State::Tail {
+            return Ok(());
+        }
+        let pushed = self.reply.push(piece, &mut self.items);
+        let now = Instant::now();
+        if let Err(error) = pushed {
+            return self.broke(error, None);
+        }
+        if self.reply.progress().ended {
+            self.state = State::Tail;
+            self.alarm.set(Clock::Tail, now, TAIL_TIME);
+        } else if !self.first || !self.items.is_empty() {
+            self.alarm.set(Clock::Idle, now, self.clocks.idle);
+        }
+        Ok(())
+    }
+
+    /// The HTTP body has ended.
+    fn ended(&mut self) -> Result<(), WireError> {
+        if self.state == State::Reading {
+            if let Err(error) = self.reply.finish(&mut self.items) {
+                return self.broke(error, None);
+            }
+        }
+        self.over()
+    }
+
+    fn over(&mut self) -> Result<(), WireError> {
+        self.body = Body::Ended;
+        self.state = State::Over;
+        if let Some(meter) = &mut self.meter {
+            meter.complete();
+        }
+        Ok(())
+    }
+
+    /// The backend is closed at once; the error becomes the stream's last items, or this call's result.
+    fn broke(&mut self, error: WireError, clock: Option<Clock>) -> Result<(), WireError> {
+        if self.state == State::Tail {
+            // The caller has everything; only the connection is lost.
+            return self.over();
+        }
+        self.body = Body::Ended;
+        self.state = State::Over;
+        if let Some(meter) = &mut self.meter {
+            meter.failed_by(&error, clock);
+        }
+        let before = self.items.len();
+        self.reply.fail(&error, &mut self.items);
+        if self.items.len() == before { Err(error) } else { Ok(()) }
+    }
+
+    fn note_first(&mut self) {
+        if self.first {
+            self.first = false;
+            if let Some(meter) = &mut self.meter {
+                meter.first_item();
+            }
+        }
+    }
+
+    fn note_progress(&mut self) {
+        let delivered_all = self.state == State::Tail && self.items.is_empty();
+        if let Some(meter) = &mut self.meter {
+            meter.progressed(self.reply.progress());
+            if delivered_all {
+                // A caller that leaves after the last frame has completed its call.
+                meter.complete();
+            }
+        }
+    }
+}
+
+impl<T> Drop for Exchange<T> {
+    fn drop(&mut self) {
+        self.body = Body::Ended;
+        self.note_progress();
+    }
+}
+
+/// How much of an error's body is read, in bytes: the longest recorded ones are a few kilobytes.
+const REFUSAL_BYTES: usize = 64 * 1024;
+/// How long an error's body may stall.
+const REFUSAL_TIME: Duration = Duration::from_secs(5);
+/// How long the end of an HTTP body is awaited after the reply's terminal event: it mostly comes in the same packet, and
+/// a connection is worth less than a caller's wait.
+const TAIL_TIME: Duration = Duration::from_millis(100);
+const USER_AGENT: &str = concat!("tidegate/", env!("CARGO_PKG_VERSION"));
