@@ -1,1 +1,13 @@
-//! Placeholder until the crate's first slice lands.
+//! The gateway: HTTP surface, caller connections, configuration, call log, command line.
+//!
+//! The library is what the binary `tidegate` is made of, public so that tests and tools can run a gateway in their own
+//! process ([`run::start`]).
+
+mod caller;
+pub mod config;
+mod gateway;
+mod http;
+mod record;
+pub mod run;
+
+pub use gateway::Limits;

@@ -1,0 +1,277 @@
+//! One caller's connection as one future: hyper, the handlers, the reply bodies, and the watch for the hang-up.
+//!
+//! The watch is polled first. When it fires, the future is finished, whatever hyper is doing; the runtime drops it, and
+//! with it every backend that works for this caller. The same future keeps the connection's clocks and the settlement of
+//! delivered replies.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::Service,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tidegate_engine::{Cause, HangUp};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::watch,
+    time::{Instant, Sleep},
+};
+
+use super::{
+    socket::CallerSocket,
+    streams::{StreamExecutor, Streams},
+    tail::{FIRST_LOOK, Tail},
+};
+use crate::{
+    gateway::Limits,
+    http::{ReplyBody, Router},
+    run::Stage,
+};
+
+/// What the handlers of one connection share with its future.
+#[derive(Clone)]
+pub(crate) struct CallerContext {
+    /// Whether and when the caller left.
+    pub(crate) hang_up: Arc<HangUp>,
+    /// Replies that wait for their settlement.
+    pub(crate) tail: Tail,
+    activity: Arc<Activity>,
+    socket: Arc<CallerSocket>,
+}
+
+#[derive(Default)]
+struct Activity {
+    /// Requests that have begun and whose reply is not complete.
+    running: AtomicUsize,
+    /// Set when a request begins; taken by the connection's clock.
+    begun: AtomicBool,
+    /// Whether there has been a request at all.
+    served: AtomicBool,
+}
+
+/// A request that is being answered; dropped with its reply.
+pub(crate) struct Running(Arc<Activity>);
+
+impl CallerContext {
+    fn new(socket: Arc<CallerSocket>) -> Self {
+        Self { hang_up: Arc::default(), tail: Tail::default(), activity: Arc::default(), socket }
+    }
+
+    /// Notes the beginning of a request.
+    pub(crate) fn begin(&self) -> Running {
+        self.activity.running.fetch_add(1, Ordering::Relaxed);
+        self.activity.begun.store(true, Ordering::Relaxed);
+        self.activity.served.store(true, Ordering::Relaxed);
+        self.socket.request_read();
+        Running(self.activity.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How a listener wants its connections treated.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionOptions {
+    /// Whether a caller that has sent FIN may go on reading.
+    pub(crate) half_close: bool,
+    pub(crate) tls: bool,
+    pub(crate) limits: Limits,
+}
+
+/// Serves one connection to its end.
+///
+/// # Cancel safety
+/// Dropping the future closes the connection and every backend that works for it.
+pub(crate) async fn serve<I>(
+    io: I,
+    socket: Arc<CallerSocket>,
+    http2: bool,
+    router: Router,
+    options: ConnectionOptions,
+    stage: watch::Receiver<Stage>,
+) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let context = CallerContext::new(socket.clone());
+    let service = router.service(context.clone());
+    let io = TokioIo::new(io);
+    let limits = options.limits;
+    let protocol = if http2 {
+        let executor = StreamExecutor::default();
+        let connection = http2::Builder::new(executor.clone())
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            .serve_connection(io, service);
+        Protocol::H2(Box::pin(connection), Streams::new(executor))
+    } else {
+        let connection = http1::Builder::new()
+            // The hang-up is seen below: hyper need not read ahead for it, nor keep a buffer to do so. Under TLS it
+            // still does, since an end announced inside TLS is not one of the socket's.
+            .half_close(options.half_close || !options.tls)
+            .max_buf_size(limits.header_bytes.max(8192))
+            .serve_connection(io, service);
+        Protocol::H1(Box::pin(connection))
+    };
+    let clock = Box::pin(tokio::time::sleep(limits.header_time));
+    let stage = Box::pin(next_stage(stage));
+    CallerConnection { protocol, socket, context, options, clock, quiet_since: Instant::now(), stage }.await;
+}
+
+/// Waits for the next stage of the process's life.
+async fn next_stage(mut stages: watch::Receiver<Stage>) -> (Stage, watch::Receiver<Stage>) {
+    let current = *stages.borrow_and_update();
+    if current == Stage::Running && stages.changed().await.is_err() {
+        return (Stage::Stopping, stages);
+    }
+    if current == Stage::Draining && stages.changed().await.is_err() {
+        return (Stage::Stopping, stages);
+    }
+    let stage = *stages.borrow();
+    (stage, stages)
+}
+
+type NextStage = Pin<Box<dyn Future<Output = (Stage, watch::Receiver<Stage>)> + Send>>;
+
+enum Protocol<I, S>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    S: Service<hyper::Request<Incoming>, Response = hyper::Response<ReplyBody>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    H1(Pin<Box<http1::Connection<TokioIo<I>, S>>>),
+    H2(Pin<Box<http2::Connection<TokioIo<I>, S, StreamExecutor>>>, Streams),
+}
+
+struct CallerConnection<I, S>
+where
+    I: AsyncRead + AsyncWrite + Unpin,
+    S: Service<hyper::Request<Incoming>, Response = hyper::Response<ReplyBody>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    protocol: Protocol<I, S>,
+    socket: Arc<CallerSocket>,
+    context: CallerContext,
+    options: ConnectionOptions,
+    clock: Pin<Box<Sleep>>,
+    /// Since when no request has been running.
+    quiet_since: Instant,
+    stage: NextStage,
+}
+
+impl<I, S> Future for CallerConnection<I, S>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<hyper::Request<Incoming>, Response = hyper::Response<ReplyBody>, Error = Infallible> + Unpin,
+    S::Future: Send + 'static,
+{
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        if !this.options.half_close && this.socket.poll_gone(cx).is_ready() {
+            this.context.hang_up.mark(Cause::CallerGone);
+            this.context.tail.settle_gone(&this.socket);
+            return Poll::Ready(());
+        }
+        if this.poll_stage(cx).is_ready() {
+            this.context.hang_up.mark(Cause::ShuttingDown);
+            return Poll::Ready(());
+        }
+        if this.poll_protocol(cx).is_ready() {
+            // hyper has met the end itself: a failed write, a broken request, a caller that said goodbye.
+            this.context.hang_up.mark(Cause::CallerGone);
+            this.context.tail.settle_gone(&this.socket);
+            return Poll::Ready(());
+        }
+        if !this.context.tail.is_empty() {
+            this.wake_within(FIRST_LOOK);
+        }
+        this.poll_clock(cx)
+    }
+}
+
+impl<I, S> CallerConnection<I, S>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<hyper::Request<Incoming>, Response = hyper::Response<ReplyBody>, Error = Infallible> + Unpin,
+    S::Future: Send + 'static,
+{
+    fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.protocol {
+            Protocol::H1(connection) => connection.as_mut().poll(cx).map(drop),
+            Protocol::H2(connection, streams) => {
+                let polled = connection.as_mut().poll(cx);
+                streams.poll(cx);
+                // Streams that have just answered need the connection to write it: they have woken this task.
+                polled.map(drop)
+            }
+        }
+    }
+
+    /// Ready when the process stops without waiting any longer.
+    fn poll_stage(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Poll::Ready((stage, stages)) = self.stage.as_mut().poll(cx) {
+            match stage {
+                Stage::Running => {}
+                Stage::Draining => match &mut self.protocol {
+                    Protocol::H1(connection) => connection.as_mut().graceful_shutdown(),
+                    Protocol::H2(connection, _) => connection.as_mut().graceful_shutdown(),
+                },
+                Stage::Stopping => return Poll::Ready(()),
+            }
+            self.stage = Box::pin(next_stage(stages));
+        }
+        Poll::Pending
+    }
+
+    /// Ready when the connection has been quiet, or its request head incomplete, for too long.
+    fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.clock.as_mut().poll(cx).is_ready() {
+            let limits = self.options.limits;
+            let activity = &self.context.activity;
+            let begun = activity.begun.swap(false, Ordering::Relaxed);
+            if begun || activity.running.load(Ordering::Relaxed) > 0 {
+                self.quiet_since = Instant::now();
+            }
+            // Bytes that did not become a request are the beginning of a slow one.
+            let unfinished_head =
+                self.socket.has_read_since_request() || !activity.served.load(Ordering::Relaxed);
+            let allowed = if unfinished_head { limits.header_time } else { limits.idle_time };
+            let quiet = self.quiet_since.elapsed();
+            if quiet >= allowed {
+                return Poll::Ready(());
+            }
+            let next = (allowed - quiet).min(limits.header_time);
+            let look = self.context.tail.look(&self.socket);
+            self.clock.as_mut().reset(Instant::now() + look.map_or(next, |look| look.min(next)));
+        }
+        Poll::Pending
+    }
+
+    fn wake_within(&mut self, wait: Duration) {
+        let by = Instant::now() + wait;
+        if self.clock.deadline() > by {
+            self.clock.as_mut().reset(by);
+        }
+    }
+}
+
+/// Streams that one HTTP/2 caller may have open.
+const MAX_CONCURRENT_STREAMS: u32 = 1024;

@@ -1,0 +1,165 @@
+//! The body of a reply: an exchange being relayed with heartbeats between its events, or bytes that are all there.
+//!
+//! It owns the exchange and so the backend. When it has given its last byte the call's meter goes to the connection's tail,
+//! to be settled when the caller has got it; when it is dropped before, the exchange's own drop settles the call.
+
+use std::{
+    convert::Infallible,
+    future::Future as _,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tidegate_engine::{Exchange, Meter};
+use tokio::time::{Instant, Sleep};
+
+use crate::caller::{CallerContext, Running};
+
+/// A reply body.
+pub(crate) struct ReplyBody {
+    kind: Kind,
+    /// Keeps the connection counted as busy.
+    running: Option<Running>,
+}
+
+enum Kind {
+    Whole { bytes: Bytes, settle: Option<(Meter, CallerContext)> },
+    Stream(Box<StreamBody>),
+}
+
+struct StreamBody {
+    exchange: Exchange<Bytes>,
+    context: CallerContext,
+    heartbeat: Heartbeat,
+    ended: bool,
+}
+
+/// Comments while the backend is silent, so that neither the caller nor a proxy on the way takes the stream for dead,
+/// and so that a caller that vanished is found out by a write.
+struct Heartbeat {
+    every: Duration,
+    due: Instant,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl ReplyBody {
+    /// Bytes that belong to no call.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        Self { kind: Kind::Whole { bytes, settle: None }, running: None }
+    }
+
+    /// The whole reply of a call.
+    pub(crate) fn metered(bytes: Bytes, meter: Meter, context: CallerContext) -> Self {
+        Self { kind: Kind::Whole { bytes, settle: Some((meter, context)) }, running: None }
+    }
+
+    /// A streamed reply.
+    pub(crate) fn stream(exchange: Exchange<Bytes>, context: CallerContext, heartbeat: Duration) -> Self {
+        let heartbeat = Heartbeat { every: heartbeat, due: Instant::now() + heartbeat, sleep: None };
+        let stream = StreamBody { exchange, context, heartbeat, ended: false };
+        Self { kind: Kind::Stream(Box::new(stream)), running: None }
+    }
+
+    /// Keeps `running` until the body is dropped.
+    pub(crate) fn running(mut self, running: Running) -> Self {
+        self.running = Some(running);
+        self
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match &mut self.get_mut().kind {
+            Kind::Whole { bytes, settle } => {
+                if let Some((mut meter, context)) = settle.take() {
+                    meter.delivered(bytes.len());
+                    context.tail.push(meter);
+                }
+                let bytes = std::mem::take(bytes);
+                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+            }
+            Kind::Stream(stream) => {
+                stream.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.kind {
+            Kind::Whole { bytes, .. } => bytes.is_empty(),
+            Kind::Stream(stream) => stream.ended,
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.kind {
+            Kind::Whole { bytes, .. } => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+impl StreamBody {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        match self.exchange.poll_next(cx) {
+            Poll::Ready(Some(Ok(bytes))) => {
+                self.heartbeat.postpone();
+                if let Some(meter) = self.exchange.meter() {
+                    meter.delivered(bytes.len());
+                }
+                Poll::Ready(Some(bytes))
+            }
+            // A stream's errors come as its last items; one that has no form for them just ends.
+            Poll::Ready(Some(Err(_)) | None) => {
+                self.ended = true;
+                if let Some(meter) = self.exchange.take_meter() {
+                    self.context.tail.push(meter);
+                }
+                Poll::Ready(None)
+            }
+            Poll::Pending => self.heartbeat.poll(cx).map(|()| Some(Bytes::from_static(HEARTBEAT))),
+        }
+    }
+}
+
+impl Heartbeat {
+    fn postpone(&mut self) {
+        if !self.every.is_zero() {
+            self.due = Instant::now() + self.every;
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.every.is_zero() {
+            return Poll::Pending;
+        }
+        let due = self.due;
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
+        while sleep.as_mut().poll(cx).is_ready() {
+            if sleep.deadline() >= self.due {
+                self.due = Instant::now() + self.every;
+                sleep.as_mut().reset(self.due);
+                // Registers for the next one; it is not due yet.
+                let _ = sleep.as_mut().poll(cx);
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(self.due);
+        }
+        Poll::Pending
+    }
+}
+
+/// An SSE comment; clients skip it.
+const HEARTBEAT: &[u8] = b": tidegate\n\n";

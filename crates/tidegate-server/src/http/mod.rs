@@ -1,0 +1,127 @@
+//! The HTTP surface: paths, the caller's key, and one file for each surface.
+//!
+//! A handler is a future that owns its call; nothing here spawns. Errors become HTTP in `respond.rs` and nowhere else.
+
+mod body;
+mod chat;
+mod respond;
+
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
+
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::{body::Incoming, service::Service};
+use tidegate_wire::{ErrorClass, WireError, auth::Secret};
+
+pub(crate) use body::ReplyBody;
+
+use crate::{caller::CallerContext, gateway::Gateway};
+
+/// Finds the handler of a request.
+#[derive(Clone)]
+pub(crate) struct Router {
+    gateway: Arc<Gateway>,
+}
+
+/// The service of one connection.
+pub(crate) struct ConnectionService {
+    gateway: Arc<Gateway>,
+    context: CallerContext,
+}
+
+impl Router {
+    pub(crate) fn new(gateway: Arc<Gateway>) -> Self {
+        Self { gateway }
+    }
+
+    pub(crate) fn service(&self, context: CallerContext) -> ConnectionService {
+        ConnectionService { gateway: self.gateway.clone(), context }
+    }
+}
+
+impl Service<Request<Incoming>> for ConnectionService {
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        // A caller that speaks again has had its last reply.
+        self.context.tail.settle();
+        let (gateway, context) = (self.gateway.clone(), self.context.clone());
+        Box::pin(async move { Ok(route(gateway, context, request).await) })
+    }
+}
+
+async fn route(
+    gateway: Arc<Gateway>,
+    context: CallerContext,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    let running = context.begin();
+    let open = matches!(request.uri().path(), "/healthz" | "/readyz");
+    if !open && let Some(error) = refused_key(&gateway, &request) {
+        return respond::error(&error, None).map(|body| body.running(running));
+    }
+    let response = match (request.method(), request.uri().path()) {
+        (&Method::POST, "/v1/chat/completions" | "/chat/completions") => {
+            chat::handle(&gateway, &context, request).await
+        }
+        (&Method::GET, "/v1/models" | "/models") => respond::json(StatusCode::OK, models(&gateway)),
+        (&Method::GET, "/healthz") => respond::text(StatusCode::OK, "ok\n"),
+        (&Method::GET, "/readyz") => match gateway.readiness.is_ready() {
+            true => respond::text(StatusCode::OK, "ready\n"),
+            false => respond::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        },
+        (&Method::GET, "/metrics") => respond::metrics(gateway.metrics.encode()),
+        (_, "/v1/chat/completions" | "/chat/completions") => respond::wrong_method("POST"),
+        (_, "/v1/models" | "/models" | "/healthz" | "/readyz" | "/metrics") => respond::wrong_method("GET"),
+        (method, path) => {
+            let message =
+                format!("there is no {method} {path} here; POST /v1/chat/completions and GET /v1/models are");
+            respond::error(&WireError::new(ErrorClass::NotFound, message).with_code("not_found"), None)
+        }
+    };
+    response.map(|body| body.running(running))
+}
+
+fn models(gateway: &Gateway) -> bytes::Bytes {
+    let data: Vec<_> = gateway
+        .targets
+        .models()
+        .map(|(name, owner)| {
+            serde_json::json!({"id": name, "object": "model", "created": 0, "owned_by": owner})
+        })
+        .collect();
+    serde_json::json!({"object": "list", "data": data}).to_string().into()
+}
+
+/// Why the caller's key is not accepted, if it isn't.
+fn refused_key(gateway: &Gateway, request: &Request<Incoming>) -> Option<WireError> {
+    let expected = gateway.master_key.as_ref()?;
+    let refused = |message| Some(WireError::new(ErrorClass::Unauthorized, message));
+    let headers = request.headers();
+    let bearer = headers.get(header::AUTHORIZATION).map(|value| {
+        let value = value.as_bytes();
+        value
+            .split_at_checked(7)
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
+            .map(|(_, key)| key)
+    });
+    // Azure's and Anthropic's clients send their key in these.
+    let given = match bearer {
+        Some(Some(key)) => Some(key),
+        Some(None) => return refused("the Authorization header is not of the form `Bearer KEY`"),
+        None => headers.get("api-key").or_else(|| headers.get("x-api-key")).map(|value| value.as_bytes()),
+    };
+    match given {
+        None => refused("no key: send `Authorization: Bearer KEY` with the gateway's master key"),
+        Some(given) if !same(given, expected) => refused("the key is not the gateway's master key"),
+        Some(_) => None,
+    }
+}
+
+/// Compares in time that depends on the lengths alone.
+fn same(given: &[u8], expected: &Secret) -> bool {
+    let expected = expected.expose().as_bytes();
+    let difference = given.iter().zip(expected).fold(0, |difference, (a, b)| difference | (a ^ b));
+    std::hint::black_box(difference) == 0 && given.len() == expected.len()
+}

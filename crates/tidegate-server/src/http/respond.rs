@@ -1,0 +1,69 @@
+//! Errors and small replies as HTTP: the one file that knows which status and headers they get.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use tidegate_wire::{ErrorClass, WireError, dialect::openai_chat};
+
+use super::body::ReplyBody;
+
+/// Carries the call's id.
+pub(crate) const CALL_ID: &str = "x-tidegate-call-id";
+
+/// An error in OpenAI's JSON shape.
+pub(crate) fn error(error: &WireError, call_id: Option<&str>) -> Response<ReplyBody> {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = json(status, openai_chat::encode_error(error));
+    let headers = response.headers_mut();
+    if let Some(id) = call_id.and_then(|id| HeaderValue::try_from(id).ok()) {
+        headers.insert(CALL_ID, id.clone());
+        headers.insert("x-request-id", id);
+    }
+    if let Some(wait) = error.retry_after() {
+        // Whole seconds, rounded up: zero would mean "at once" to most clients.
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    match error.class() {
+        ErrorClass::Unauthorized => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        // OpenAI's clients retry 429 and 5xx by themselves; for an exhausted quota that is of no use.
+        ErrorClass::QuotaExceeded => {
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// A path that exists, with a method that it doesn't take.
+pub(crate) fn wrong_method(allowed: &'static str) -> Response<ReplyBody> {
+    let wrong =
+        WireError::bad_request(format!("this path takes {allowed} only")).with_code("method_not_allowed");
+    let mut response = error(&wrong, None);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// A JSON reply.
+pub(crate) fn json(status: StatusCode, body: Bytes) -> Response<ReplyBody> {
+    with_type(status, "application/json", body)
+}
+
+/// A plain text reply.
+pub(crate) fn text(status: StatusCode, body: &'static str) -> Response<ReplyBody> {
+    with_type(status, "text/plain; charset=utf-8", Bytes::from_static(body.as_bytes()))
+}
+
+/// Metrics in the Prometheus text format.
+pub(crate) fn metrics(body: String) -> Response<ReplyBody> {
+    with_type(StatusCode::OK, "application/openmetrics-text; version=1.0.0; charset=utf-8", body.into())
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::whole(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
