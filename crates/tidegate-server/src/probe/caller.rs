@@ -1,0 +1,327 @@
+//! The probe's callers: a chat request sent over HTTP/1.1, TLS or HTTP/2 from a bare socket, so that the hang-up is exactly
+//! the one asked for.
+
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    net::{TcpSocket, TcpStream},
+    task::JoinHandle,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::Gateway;
+
+/// A way to stop waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HangUp {
+    /// TCP FIN.
+    Fin,
+    /// TCP RST.
+    Rst,
+    /// FIN behind bytes of a further request.
+    FinBehindPipelined,
+    /// HTTP/2 RST_STREAM; the connection lives on.
+    H2Reset,
+    /// The HTTP/2 connection is closed.
+    H2Lost,
+    /// TLS close_notify and FIN.
+    TlsClose,
+}
+
+impl HangUp {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Fin, Self::Rst, Self::FinBehindPipelined, Self::H2Reset, Self::H2Lost, Self::TlsClose];
+
+    /// Name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fin => "fin",
+            Self::Rst => "rst",
+            Self::FinBehindPipelined => "fin_behind_pipelined",
+            Self::H2Reset => "h2_reset",
+            Self::H2Lost => "h2_lost",
+            Self::TlsClose => "tls_close",
+        }
+    }
+
+    pub(super) fn is_possible(self, gateway: &dyn Gateway) -> bool {
+        self != Self::TlsClose || gateway.tls().is_some()
+    }
+}
+
+impl fmt::Display for HangUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How a caller talks to the gateway.
+pub(super) enum Wire {
+    Http1(SocketAddr),
+    Http2(SocketAddr),
+    Tls(SocketAddr, String),
+}
+
+impl Wire {
+    pub(super) fn of(hang_up: HangUp, gateway: &dyn Gateway) -> Self {
+        match (hang_up, gateway.tls()) {
+            (HangUp::TlsClose, Some((address, pem))) => Self::Tls(address, pem.to_owned()),
+            (HangUp::H2Reset | HangUp::H2Lost, _) => Self::Http2(gateway.plain()),
+            _ => Self::Http1(gateway.plain()),
+        }
+    }
+}
+
+/// A caller whose request has been sent.
+pub(super) enum Caller {
+    Http1(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Http2(Box<Http2Caller>),
+}
+
+pub(super) struct Http2Caller {
+    response: Option<h2::client::ResponseFuture>,
+    body: Option<h2::RecvStream>,
+    stream: h2::SendStream<Bytes>,
+    driver: JoinHandle<()>,
+    // Keeps the connection's handle: without one the driver would say goodbye by itself.
+    requests: h2::client::SendRequest<Bytes>,
+}
+
+/// What is left of a caller that has hung up; kept until the backend's end has been seen.
+pub(super) enum Gone {
+    Socket(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+    Stream(Box<Http2Caller>),
+    Nothing,
+}
+
+impl Caller {
+    /// Connects and sends a chat request.
+    pub(super) async fn send(
+        wire: &Wire,
+        key: Option<&str>,
+        body: Vec<u8>,
+        receive_buffer: Option<usize>,
+    ) -> io::Result<Self> {
+        match wire {
+            Wire::Http1(address) => {
+                let mut stream = connect(*address, receive_buffer).await?;
+                send_http1(&mut stream, *address, key, &body).await?;
+                Ok(Self::Http1(stream))
+            }
+            Wire::Tls(address, pem) => {
+                let stream = connect(*address, receive_buffer).await?;
+                let mut stream = tls_connector(pem)?.connect(server_name()?, stream).await?;
+                send_http1(&mut stream, *address, key, &body).await?;
+                Ok(Self::Tls(Box::new(stream)))
+            }
+            Wire::Http2(address) => send_http2(*address, key, body, receive_buffer).await,
+        }
+    }
+
+    /// Reads until the head and `frames` events have come.
+    pub(super) async fn read(&mut self, frames: usize) -> io::Result<()> {
+        let reading = async {
+            match self {
+                Self::Http1(stream) => read_http1(stream, frames).await,
+                Self::Tls(stream) => read_http1(stream, frames).await,
+                Self::Http2(caller) => caller.read(frames).await,
+            }
+        };
+        tokio::time::timeout(READING, reading)
+            .await
+            .unwrap_or_else(|_| Err(io::Error::other(format!("the gateway did not relay {frames} events"))))
+    }
+
+    /// Hangs up. Returns the instant immediately before.
+    pub(super) async fn hang_up(self, how: HangUp) -> io::Result<(u64, Gone)> {
+        match (self, how) {
+            (Self::Http1(stream), HangUp::Rst) => {
+                socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+                let stream = stream.into_std()?;
+                let at = tidegate_sim::monotonic_ns();
+                drop(stream);
+                Ok((at, Gone::Nothing))
+            }
+            (Self::Http1(mut stream), HangUp::FinBehindPipelined) => {
+                stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: probe\r\n\r\nGET /hea").await?;
+                // The bytes are there, and seen, before the FIN comes.
+                tokio::time::sleep(Duration::from_millis(2)).await;
+                let at = tidegate_sim::monotonic_ns();
+                stream.shutdown().await?;
+                Ok((at, Gone::Socket(stream)))
+            }
+            (Self::Http1(mut stream), _) => {
+                let at = tidegate_sim::monotonic_ns();
+                stream.shutdown().await?;
+                Ok((at, Gone::Socket(stream)))
+            }
+            (Self::Tls(mut stream), _) => {
+                let at = tidegate_sim::monotonic_ns();
+                stream.shutdown().await?;
+                Ok((at, Gone::Tls(stream)))
+            }
+            (Self::Http2(caller), HangUp::H2Lost) => {
+                // The socket is the driver's: ended, it drops it.
+                let at = tidegate_sim::monotonic_ns();
+                caller.driver.abort();
+                tokio::task::yield_now().await;
+                Ok((at, Gone::Stream(caller)))
+            }
+            (Self::Http2(mut caller), _) => {
+                let at = tidegate_sim::monotonic_ns();
+                caller.stream.send_reset(h2::Reason::CANCEL);
+                tokio::task::yield_now().await;
+                Ok((at, Gone::Stream(caller)))
+            }
+        }
+    }
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        match self {
+            Self::Stream(caller) => {
+                let _ = &caller.requests;
+                caller.driver.abort();
+            }
+            Self::Socket(stream) => {
+                let _ = socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
+            }
+            Self::Tls(stream) => {
+                let _ = socket2::SockRef::from(stream.get_ref().0).set_linger(Some(Duration::ZERO));
+            }
+            Self::Nothing => {}
+        }
+    }
+}
+
+async fn connect(address: SocketAddr, receive_buffer: Option<usize>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(size) = receive_buffer {
+        socket.set_recv_buffer_size(u32::try_from(size).unwrap_or(u32::MAX))?;
+    }
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+async fn send_http1<S>(stream: &mut S, address: SocketAddr, key: Option<&str>, body: &[u8]) -> io::Result<()>
+where
+    S: AsyncWrite + Unpin,
+{
+    let mut request = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    if let Some(key) = key {
+        request.push_str(&format!("authorization: Bearer {key}\r\n"));
+    }
+    request.push_str("\r\n");
+    let mut bytes = request.into_bytes();
+    bytes.extend_from_slice(body);
+    stream.write_all(&bytes).await?;
+    stream.flush().await
+}
+
+/// Reads a head and then until `frames` events with data have come.
+async fn read_http1<S: AsyncRead + Unpin>(stream: &mut S, frames: usize) -> io::Result<()> {
+    let mut seen = Vec::new();
+    loop {
+        let mut buffer = [0; 4096];
+        let read = stream.read(&mut buffer).await?;
+        if read == 0 {
+            return Err(io::Error::other(format!("the gateway hung up: {}", String::from_utf8_lossy(&seen))));
+        }
+        seen.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        let Some(head) = seen.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        if !seen.starts_with(b"HTTP/1.1 200") {
+            return Err(io::Error::other(format!("the gateway refused: {}", String::from_utf8_lossy(&seen))));
+        }
+        if events(seen.get(head..).unwrap_or_default()) >= frames {
+            return Ok(());
+        }
+    }
+}
+
+fn events(bytes: &[u8]) -> usize {
+    bytes.windows(6).filter(|window| window == b"data: ").count()
+}
+
+async fn send_http2(
+    address: SocketAddr,
+    key: Option<&str>,
+    body: Vec<u8>,
+    receive_buffer: Option<usize>,
+) -> io::Result<Caller> {
+    let stream = connect(address, receive_buffer).await?;
+    let (mut requests, driver) = h2::client::handshake(stream).await.map_err(io::Error::other)?;
+    #[expect(clippy::disallowed_methods, reason = "the probe plays a caller, whose connection is its own")]
+    let driver = tokio::spawn(async move {
+        let _ = driver.await;
+    });
+    let mut request = http::Request::post(format!("http://{address}/v1/chat/completions"))
+        .header("content-type", "application/json");
+    if let Some(key) = key {
+        request = request.header("authorization", format!("Bearer {key}"));
+    }
+    let request = request.body(()).map_err(io::Error::other)?;
+    std::future::poll_fn(|cx| requests.poll_ready(cx)).await.map_err(io::Error::other)?;
+    let (response, mut stream) = requests.send_request(request, false).map_err(io::Error::other)?;
+    let mut rest = Bytes::from(body);
+    while !rest.is_empty() {
+        stream.reserve_capacity(rest.len());
+        let admitted = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await;
+        let admitted = admitted.ok_or_else(|| io::Error::other("stream closed"))?.map_err(io::Error::other)?;
+        let piece = rest.split_to(admitted.min(rest.len()));
+        stream.send_data(piece, rest.is_empty()).map_err(io::Error::other)?;
+    }
+    Ok(Caller::Http2(Box::new(Http2Caller { response: Some(response), body: None, stream, driver, requests })))
+}
+
+impl Http2Caller {
+    async fn read(&mut self, frames: usize) -> io::Result<()> {
+        if let Some(response) = self.response.take() {
+            let response = response.await.map_err(io::Error::other)?;
+            if response.status() != http::StatusCode::OK {
+                return Err(io::Error::other(format!("the gateway refused: {}", response.status())));
+            }
+            self.body = Some(response.into_body());
+        }
+        let Some(body) = &mut self.body else { return Ok(()) };
+        let mut seen = 0;
+        while seen < frames {
+            let data = body.data().await.ok_or_else(|| io::Error::other("the stream ended"))?;
+            let data = data.map_err(io::Error::other)?;
+            body.flow_control().release_capacity(data.len()).map_err(io::Error::other)?;
+            seen += events(&data);
+        }
+        Ok(())
+    }
+}
+
+fn tls_connector(pem: &str) -> io::Result<TlsConnector> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
+        roots.add(certificate.map_err(io::Error::other)?).map_err(io::Error::other)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn server_name() -> io::Result<ServerName<'static>> {
+    ServerName::try_from("localhost").map_err(io::Error::other)
+}
+
+/// How long the first events may take.
+const READING: Duration = Duration::from_secs(5);

@@ -1,0 +1,351 @@
+//! The hang-up matrix as a tool: calls through a gateway, cut off in every phase and in every way, and how long the gateway
+//! took to close each backend.
+//!
+//! Works on any OpenAI-compatible gateway that can be pointed at the probe's simulated backends; without one it starts an
+//! embedded Tidegate. Time is the machine's monotonic clock on both sides: read immediately before the system call that hangs
+//! up, and by the simulator when the operating system tells it that its peer has closed. Used by `tidegate probe`, by the
+//! demo and by the matrix test.
+
+mod caller;
+mod embedded;
+mod report;
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use tidegate_sim::{ClosedHow, Observation, SimHandle};
+
+pub use caller::HangUp;
+use caller::{Caller, Wire};
+pub use embedded::Embedded;
+pub use report::{Cell, Report};
+
+/// Where in its life a call is cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// The gateway's TLS handshake with the backend is not answered.
+    Connecting,
+    /// The backend does not read the request.
+    Sending,
+    /// The backend has the request and is silent.
+    AwaitingHeaders,
+    /// The backend has sent its head and no token.
+    BeforeFirstToken,
+    /// Tokens come every few milliseconds.
+    BetweenFrames,
+    /// Half of a frame has come.
+    InsideFrame,
+    /// Tokens came, then nothing.
+    Stalled,
+    /// The caller does not read and every buffer is full.
+    CallerNotReading,
+    /// The caller did not ask for a stream.
+    NonStreaming,
+    /// The gateway is going down and lets running calls finish.
+    Draining,
+}
+
+impl Phase {
+    /// All of them, in the order of a call.
+    pub const ALL: [Self; 10] = [
+        Self::Connecting,
+        Self::Sending,
+        Self::AwaitingHeaders,
+        Self::BeforeFirstToken,
+        Self::BetweenFrames,
+        Self::InsideFrame,
+        Self::Stalled,
+        Self::CallerNotReading,
+        Self::NonStreaming,
+        Self::Draining,
+    ];
+
+    /// Name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Connecting => "connecting",
+            Self::Sending => "sending",
+            Self::AwaitingHeaders => "awaiting_headers",
+            Self::BeforeFirstToken => "before_first_token",
+            Self::BetweenFrames => "between_frames",
+            Self::InsideFrame => "inside_frame",
+            Self::Stalled => "stalled",
+            Self::CallerNotReading => "caller_not_reading",
+            Self::NonStreaming => "non_streaming",
+            Self::Draining => "draining",
+        }
+    }
+
+    /// What the simulator is asked to do.
+    fn scenario(self) -> &'static str {
+        match self {
+            // Decided by the listener that the gateway is pointed at.
+            Self::Connecting | Self::Sending => "tokens=3",
+            Self::AwaitingHeaders | Self::NonStreaming => "headers_delay=60s",
+            Self::BeforeFirstToken => "first_token_delay=60s",
+            Self::BetweenFrames | Self::Draining => "tokens=100000,interval=5ms",
+            Self::InsideFrame => "tokens=100,split_stall=3",
+            Self::Stalled => "tokens=100,stall=3",
+            Self::CallerNotReading => "tokens=1000000,text=4096",
+        }
+    }
+
+    /// Whether calls of this phase can be told apart by a tag in their body; else they are made one at a time.
+    fn is_tagged(self) -> bool {
+        !matches!(self, Self::Connecting | Self::Sending)
+    }
+
+    /// How many pieces of the stream the caller waits for before it hangs up.
+    fn frames_first(self) -> usize {
+        match self {
+            Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled => 2,
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The backends that are simulated.
+pub const BACKENDS: [&str; 3] = ["openai", "azure", "bedrock"];
+
+/// What to probe.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Names out of [`BACKENDS`].
+    pub backends: Vec<String>,
+    /// Phases.
+    pub phases: Vec<Phase>,
+    /// Kinds of hang-up.
+    pub hang_ups: Vec<HangUp>,
+    /// HTTP versions between gateway and backend: 1, 2.
+    pub http: Vec<u8>,
+    /// Calls in each cell.
+    pub calls: usize,
+    /// When a backend that has not been closed counts as never stopped.
+    pub patience: Duration,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            backends: BACKENDS.map(str::to_owned).to_vec(),
+            phases: Phase::ALL.to_vec(),
+            hang_ups: HangUp::ALL.to_vec(),
+            http: vec![1, 2],
+            calls: 20,
+            patience: Duration::from_secs(3),
+        }
+    }
+}
+
+/// The gateway under test, as the probe needs to know it.
+pub trait Gateway {
+    /// Where callers connect without TLS.
+    fn plain(&self) -> SocketAddr;
+    /// Where callers connect with TLS, if anywhere, and what they then trust.
+    fn tls(&self) -> Option<(SocketAddr, &str)>;
+    /// A key for callers.
+    fn key(&self) -> Option<&str>;
+    /// The name under which it reaches the simulator of `phase` as `backend` over HTTP `http`. `None`: it doesn't.
+    fn model(&self, backend: &str, phase: Phase, http: u8) -> Option<String>;
+    /// The simulator behind that name.
+    fn simulator(&self, phase: Phase) -> &SimHandle;
+    /// Begins to drain; `false`: can't be made to.
+    fn drain(&mut self) -> io::Result<bool>;
+    /// Makes it ready for new calls after a drain.
+    fn renew(&mut self) -> io::Result<()>;
+}
+
+/// Runs `plan` on `gateway`. `progress` is called after each cell with how many are done and how many there are.
+///
+/// # Errors
+/// The gateway can't be talked to at all.
+pub async fn run(
+    gateway: &mut dyn Gateway,
+    plan: &Plan,
+    mut progress: impl FnMut(usize, usize, &Cell),
+) -> io::Result<Report> {
+    let started = Instant::now();
+    let mut wanted = Vec::new();
+    for &http in &plan.http {
+        for backend in &plan.backends {
+            for &phase in &plan.phases {
+                for &hang_up in &plan.hang_ups {
+                    if gateway.model(backend, phase, http).is_some() && hang_up.is_possible(gateway) {
+                        wanted.push((backend.clone(), phase, hang_up, http));
+                    }
+                }
+            }
+        }
+    }
+    let total = wanted.len();
+    let mut cells = Vec::with_capacity(total);
+    for (backend, phase, hang_up, http) in wanted {
+        let mut cell = Cell::new(backend, phase, hang_up, http);
+        fill(gateway, plan, &mut cell).await?;
+        progress(cells.len() + 1, total, &cell);
+        cells.push(cell);
+    }
+    Ok(Report { cells, took: started.elapsed() })
+}
+
+async fn fill(gateway: &mut dyn Gateway, plan: &Plan, cell: &mut Cell) -> io::Result<()> {
+    let together = if cell.phase().is_tagged() { TOGETHER } else { 1 };
+    let mut left = plan.calls;
+    while left > 0 {
+        let batch = left.min(together);
+        left -= batch;
+        let mut calls = Vec::with_capacity(batch);
+        for _ in 0..batch {
+            calls.push(Call::start(gateway, cell).await?);
+        }
+        for call in &mut calls {
+            call.reach(gateway, cell.phase()).await?;
+        }
+        if cell.phase() == Phase::Draining && !gateway.drain()? {
+            return Ok(());
+        }
+        for call in calls {
+            call.hang_up(gateway, plan, cell).await?;
+        }
+        if cell.phase() == Phase::Draining {
+            gateway.renew()?;
+        }
+    }
+    Ok(())
+}
+
+/// One call of a cell.
+struct Call {
+    caller: Caller,
+    tag: Option<String>,
+    began_ns: u64,
+}
+
+impl Call {
+    async fn start(gateway: &dyn Gateway, cell: &Cell) -> io::Result<Self> {
+        let phase = cell.phase();
+        let model = gateway.model(cell.backend(), phase, cell.http()).unwrap_or_default();
+        let tag = format!("p{}", uuid::Uuid::now_v7().simple());
+        let body = request_body(&model, phase, &tag);
+        let began_ns = tidegate_sim::monotonic_ns();
+        let wire = Wire::of(cell.hang_up(), gateway);
+        let receive_buffer = (phase == Phase::CallerNotReading).then_some(SMALL_BUFFER);
+        let caller = Caller::send(&wire, gateway.key(), body, receive_buffer).await?;
+        Ok(Self { caller, tag: phase.is_tagged().then_some(tag), began_ns })
+    }
+
+    /// Waits until the call is where it is to be cut off.
+    async fn reach(&mut self, gateway: &dyn Gateway, phase: Phase) -> io::Result<()> {
+        let simulator = gateway.simulator(phase);
+        let seen = self.observe(simulator, ARRIVAL, |_| true).await;
+        if seen.is_none() {
+            return Err(io::Error::other(format!("{phase}: the call did not reach the simulated backend")));
+        }
+        match phase {
+            Phase::Connecting | Phase::AwaitingHeaders | Phase::NonStreaming => {}
+            // Until every buffer on the way is full.
+            Phase::Sending => tokio::time::sleep(FILLING).await,
+            Phase::CallerNotReading => self.await_blocked(simulator).await,
+            _ => self.caller.read(phase.frames_first()).await?,
+        }
+        if phase == Phase::InsideFrame || phase == Phase::Stalled {
+            let _ = self.observe(simulator, ARRIVAL, |seen| {
+                matches!(seen.phase_at_close, tidegate_sim::Phase::InsideFrame | tidegate_sim::Phase::Stalled)
+            });
+        }
+        Ok(())
+    }
+
+    /// Waits until the backend can't write any more because the caller doesn't read.
+    async fn await_blocked(&self, simulator: &SimHandle) {
+        let mut before = 0;
+        let deadline = Instant::now() + ARRIVAL;
+        while Instant::now() < deadline {
+            tokio::time::sleep(FILLING).await;
+            let written = self.observe(simulator, ARRIVAL, |_| true).await.map_or(0, |seen| seen.bytes_written);
+            if written > 0 && written == before {
+                return;
+            }
+            before = written;
+        }
+    }
+
+    async fn hang_up(self, gateway: &dyn Gateway, plan: &Plan, cell: &mut Cell) -> io::Result<()> {
+        let Self { caller, tag, began_ns } = self;
+        let (at_ns, gone) = caller.hang_up(cell.hang_up()).await?;
+        let simulator = gateway.simulator(cell.phase());
+        let closed = observe(simulator, tag.as_deref(), began_ns, plan.patience, |seen| seen.closed_ns.is_some()).await;
+        match closed.and_then(|seen| seen.closed_ns.map(|closed_ns| (seen, closed_ns))) {
+            Some((seen, closed_ns)) => {
+                // An HTTP/2 backend must lose the stream alone, not the connection that others share.
+                if cell.http() == 2 && seen.closed_how == Some(ClosedHow::H2Lost) && cell.phase().is_tagged() {
+                    cell.lost_connection();
+                }
+                cell.stopped(Duration::from_nanos(closed_ns.saturating_sub(at_ns)));
+            }
+            None => cell.never_stopped(),
+        }
+        drop(gone);
+        Ok(())
+    }
+
+    async fn observe(
+        &self,
+        simulator: &SimHandle,
+        patience: Duration,
+        reached: impl Fn(&Observation) -> bool,
+    ) -> Option<Observation> {
+        observe(simulator, self.tag.as_deref(), self.began_ns, patience, reached).await
+    }
+}
+
+/// Waits for the backend's view of a call: by its tag, or as the one that began after it.
+async fn observe(
+    simulator: &SimHandle,
+    tag: Option<&str>,
+    began_ns: u64,
+    patience: Duration,
+    reached: impl Fn(&Observation) -> bool,
+) -> Option<Observation> {
+    match tag {
+        Some(tag) => simulator.wait_for(tag, patience, reached).await,
+        None => {
+            let mine = |seen: &Observation| seen.accepted_ns >= began_ns && reached(seen);
+            simulator.wait_for_any(patience, mine).await
+        }
+    }
+}
+
+/// A chat request that tells the simulator what to do, in the one place that every gateway passes on: the prompt.
+fn request_body(model: &str, phase: Phase, tag: &str) -> Vec<u8> {
+    let mut prompt = format!("[sim {},tag={tag}]", phase.scenario());
+    if phase == Phase::Sending {
+        prompt.push_str(&"x".repeat(BIG_REQUEST));
+    }
+    let body = serde_json::json!({
+        "model": model,
+        "stream": phase != Phase::NonStreaming,
+        "messages": [{"role": "user", "content": prompt}],
+    });
+    body.to_string().into_bytes()
+}
+
+/// Calls that are brought into their phase together and then cut off one after the other.
+const TOGETHER: usize = 10;
+/// How long a call may take to reach its backend.
+const ARRIVAL: Duration = Duration::from_secs(5);
+/// Long enough for loopback to fill what it can.
+const FILLING: Duration = Duration::from_millis(30);
+/// A receive buffer that is soon full, in bytes.
+const SMALL_BUFFER: usize = 4096;
+/// A request that no socket buffer on the way holds, in bytes.
+const BIG_REQUEST: usize = 12 * 1024 * 1024;
