@@ -4,16 +4,18 @@
 //! This is where the caller's request meets a backend: [`Endpoint::prepare`] yields the request to send and the machine
 //! that reads its reply. Called by `tidegate-engine`; never opens a connection and never holds a credential.
 
-use bytes::Bytes;
+mod plan;
+mod prepare;
+mod refusal;
+mod rows;
+#[cfg(test)]
+mod tests;
+
 use http::HeaderMap;
 
-use crate::{
-    ErrorClass, WireError,
-    dialect::openai_chat,
-    hub::{ChatRequest, Event},
-    outbound::Outbound,
-    reply::Reply,
-};
+use crate::{ErrorClass, WireError, outbound::Outbound};
+
+pub use rows::{HOSTS, row};
 
 /// A backend as configured: a host row and the operator's facts about it.
 #[derive(Clone, Debug)]
@@ -43,6 +45,17 @@ pub struct HostRow {
     pub default_base_url: Option<&'static str>,
     /// Whether closing the connection stops generation and the bill.
     pub abort_stops_billing: AbortBilling,
+    /// In what it differs from its dialect.
+    pub quirks: &'static [Quirk],
+}
+
+/// A way in which a host differs from its dialect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Quirk {
+    /// Reasoning models refuse `max_tokens`; they want it called `max_completion_tokens` (WIRE facts, Azure).
+    RenamesMaxTokens,
+    /// `stream_options` is refused by dated API versions before 2024-09-01-preview (WIRE facts, Azure).
+    DatesStreamOptions,
 }
 
 /// Backend wire formats.
@@ -96,43 +109,49 @@ pub struct ReplyPlan {
     pub streaming: bool,
     /// Whether the caller asked for a usage chunk at the end of its stream.
     pub include_usage: bool,
+    /// How many answers the caller asked for.
+    pub choices: u32,
     /// The model as the caller named it, for replies whose dialect does not say.
     pub model: String,
 }
 
-impl Endpoint {
-    /// Turns a caller's openai-chat request into this backend's, relaying bytes where the dialect is the same.
-    /// `model` is the backend's name for the model (deployment, model id, ARN).
+impl HostRow {
+    /// An endpoint of this host. `base_url` and `region` as the operator gave them.
     ///
     /// # Errors
-    /// [`ErrorClass::BadRequest`], naming the parameter, if the backend can't honour the request.
-    pub fn prepare(&self, _inbound: &openai_chat::Inbound, _model: &str) -> Result<Prepared, WireError> {
-        Err(WireError::new(ErrorClass::Internal, "not here yet"))
+    /// [`ErrorClass::Internal`]: the host has no default base URL, or its default needs a region, and none was given.
+    pub fn endpoint(
+        &'static self,
+        base_url: Option<&str>,
+        region: Option<&str>,
+        api_version: Option<&str>,
+    ) -> Result<Endpoint, WireError> {
+        let base_url = match (base_url, self.default_base_url) {
+            (Some(given), _) => given.to_owned(),
+            (None, Some(default)) if default.contains("{region}") => {
+                let region = region.ok_or_else(|| self.misconfigured("needs a region"))?;
+                default.replace("{region}", region)
+            }
+            (None, Some(default)) => default.to_owned(),
+            (None, None) => return Err(self.misconfigured("needs a base URL")),
+        };
+        Ok(Endpoint {
+            host: self,
+            base_url: base_url.trim_end_matches('/').to_owned(),
+            api_version: api_version.map(str::to_owned),
+            region: region.map(str::to_owned),
+            headers: HeaderMap::new(),
+        })
     }
 
-    /// The same for a hub request (the SDK).
-    ///
-    /// # Errors
-    /// As [`Endpoint::prepare`].
-    pub fn prepare_hub(&self, _request: &ChatRequest, _model: &str) -> Result<Prepared, WireError> {
-        Err(WireError::new(ErrorClass::Internal, "not here yet"))
-    }
-
-    /// Reads a reply with a status other than 2xx. `body` may be cut off at a bound.
-    pub fn decode_error(&self, status: u16, _headers: &HeaderMap, _body: &[u8]) -> WireError {
-        WireError::new(ErrorClass::UpstreamBroke, "not here yet").with_upstream_status(status)
+    fn misconfigured(&self, what: &str) -> WireError {
+        WireError::new(ErrorClass::Internal, format!("the host {} {what}", self.name))
     }
 }
 
-impl ReplyPlan {
-    /// A machine that yields bytes for an openai-chat caller. `id` and `created` (Unix seconds) fill what the backend's
-    /// dialect does not say.
-    pub fn openai_chat(&self, _id: &str, _created: u64) -> Box<dyn Reply<Item = Bytes>> {
-        unreachable!("not here yet")
-    }
-
-    /// A machine that yields hub events.
-    pub fn events(&self) -> Box<dyn Reply<Item = Event>> {
-        unreachable!("not here yet")
+impl Endpoint {
+    /// Reads a reply with a status other than 2xx. `body` may be cut off at a bound.
+    pub fn decode_error(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> WireError {
+        refusal::decode(self.host.dialect, status, headers, body)
     }
 }

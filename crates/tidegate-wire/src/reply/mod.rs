@@ -3,9 +3,23 @@
 //! The engine drives one [`Reply`] per attempt and never looks inside: whether bytes are relayed or translated, streamed
 //! or whole, is decided when it is made. It holds no socket, so it can't hold on to one.
 
+mod events;
+mod relay;
+mod scan;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod translate;
+mod whole;
+
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+
+pub use events::Events;
+pub use relay::Relay;
+pub use translate::Translate;
+pub use whole::WholeRelay;
 
 use crate::{WireError, hub::Usage};
 
@@ -44,7 +58,7 @@ pub struct Progress {
     pub content_events: u64,
     /// Bytes of generated content in them, decoded.
     pub content_bytes: u64,
-    /// Whether every answer that began has finished.
+    /// Whether every answer has finished: those that began, and those that were asked for.
     pub finished: bool,
     /// Whether the last finish was for tool calls: a caller that leaves then usually meant to.
     pub tool_calls: bool,

@@ -1,0 +1,152 @@
+//! The wire form of a reply, streamed or whole, with every value left unread until it is needed. Unknown fields, among
+//! them the padding `obfuscation` and `p`, are skipped.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Visitor},
+};
+use serde_json::{Value, value::RawValue};
+
+use crate::hub::{Extras, Usage};
+
+type Raw<'a> = Option<&'a RawValue>;
+
+#[derive(Deserialize)]
+pub(super) struct Chunk<'a> {
+    #[serde(borrow)]
+    pub(super) id: Raw<'a>,
+    pub(super) object: Raw<'a>,
+    pub(super) created: Raw<'a>,
+    pub(super) model: Raw<'a>,
+    pub(super) system_fingerprint: Raw<'a>,
+    pub(super) service_tier: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) choices: Option<Vec<Choice<'a>>>,
+    pub(super) usage: Raw<'a>,
+    pub(super) error: Raw<'a>,
+    pub(super) prompt_filter_results: Raw<'a>,
+    pub(super) prompt_annotations: Raw<'a>,
+    pub(super) moderation: Raw<'a>,
+    pub(super) latency_checkpoint: Raw<'a>,
+    pub(super) routing: Raw<'a>,
+    pub(super) x_groq: Raw<'a>,
+    pub(super) provider: Raw<'a>,
+    pub(super) citations: Raw<'a>,
+    pub(super) search_results: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct Choice<'a> {
+    pub(super) index: Option<u32>,
+    /// A streamed piece; absent in Azure's annotation chunks.
+    #[serde(borrow)]
+    pub(super) delta: Option<Delta<'a>>,
+    /// A whole answer; absent where Azure blocked it.
+    #[serde(borrow)]
+    pub(super) message: Option<Delta<'a>>,
+    pub(super) finish_reason: Raw<'a>,
+    pub(super) logprobs: Raw<'a>,
+    pub(super) content_filter_results: Raw<'a>,
+    pub(super) content_filter_offsets: Raw<'a>,
+    pub(super) stop_reason: Raw<'a>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Delta<'a> {
+    #[serde(borrow)]
+    pub(super) content: Raw<'a>,
+    pub(super) refusal: Raw<'a>,
+    pub(super) reasoning_content: Raw<'a>,
+    pub(super) reasoning: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) tool_calls: Option<Vec<ToolFragment<'a>>>,
+    pub(super) function_call: Raw<'a>,
+    pub(super) audio: Raw<'a>,
+    pub(super) annotations: Raw<'a>,
+    pub(super) reasoning_details: Raw<'a>,
+    pub(super) thinking_blocks: Raw<'a>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct ToolFragment<'a> {
+    pub(super) index: Option<u32>,
+    #[serde(borrow)]
+    pub(super) id: Raw<'a>,
+    #[serde(borrow)]
+    pub(super) function: Option<Called<'a>>,
+    #[serde(borrow)]
+    pub(super) custom: Option<Called<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+pub(super) struct Called<'a> {
+    #[serde(borrow)]
+    pub(super) name: Raw<'a>,
+    /// JSON text; some backends send the object itself.
+    pub(super) arguments: Raw<'a>,
+    pub(super) input: Raw<'a>,
+}
+
+/// The string in `raw`, borrowed where it has no escapes. `None` if it isn't a string.
+pub(super) fn text<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
+    let raw = raw?.get();
+    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
+        return Some(Cow::Borrowed(inside));
+    }
+    serde_json::from_str::<LossyText>(raw).ok().map(|text| Cow::Owned(text.0))
+}
+
+/// The string in `raw`, `None` also where it is empty.
+pub(super) fn filled<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
+    text(raw).filter(|text| !text.is_empty())
+}
+
+/// The string in `raw`, or the JSON text of whatever it is.
+pub(super) fn text_or_json<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
+    text(raw).or_else(|| raw.map(|raw| Cow::Borrowed(raw.get())))
+}
+
+pub(super) fn value(raw: Raw<'_>) -> Option<Value> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
+}
+
+/// A string in which half a surrogate pair becomes U+FFFD instead of an error: models are cut off in the middle of one.
+struct LossyText(String);
+
+impl<'de> Deserialize<'de> for LossyText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesVisitor;
+        impl Visitor<'_> for BytesVisitor {
+            type Value = LossyText;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<LossyText, E> {
+                Ok(LossyText(String::from_utf8_lossy(bytes).into_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(BytesVisitor)
+    }
+}
+
+/// OpenAI's usage object, and DeepSeek's name for cached tokens.
+pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
+    let raw: Extras = serde_json::from_str(raw?.get()).ok()?;
+    let count = |name: &str| raw.get(name).and_then(Value::as_u64);
+    let detail = |object: &str, name: &str| raw.get(object)?.get(name)?.as_u64();
+    let prompt_tokens = count("prompt_tokens").unwrap_or(0);
+    let completion_tokens = count("completion_tokens").unwrap_or(0);
+    Some(Usage {
+        prompt_tokens,
+        completion_tokens,
+        total_tokens: count("total_tokens").unwrap_or(prompt_tokens.saturating_add(completion_tokens)),
+        cached_tokens: detail("prompt_tokens_details", "cached_tokens")
+            .or_else(|| count("prompt_cache_hit_tokens")),
+        cache_write_tokens: detail("prompt_tokens_details", "cache_write_tokens"),
+        reasoning_tokens: detail("completion_tokens_details", "reasoning_tokens"),
+        raw: Some(Box::new(raw)),
+    })
+}

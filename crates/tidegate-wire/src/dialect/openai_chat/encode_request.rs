@@ -1,0 +1,374 @@
+//! A hub request as openai-chat JSON.
+//!
+//! Total: the hub is read from this dialect as far as it goes, so everything has a place here. What another dialect put
+//! into an opaque part goes out as it is, and the backend judges it.
+
+use serde_json::{Map, Value, json};
+
+use crate::hub::{
+    CachePoint, ChatRequest, Image, Message, Part, Reasoning, ReasoningEffort, ResponseFormat, Role, Source,
+    Tool, ToolCall, ToolChoice, ToolKind, ToolResult,
+};
+
+/// The request as its caller wrote it, up to equivalences: a single plain text part is written as a string, absent
+/// fields are not written as null, one stop sequence is an array of one.
+pub fn encode_request(request: &ChatRequest) -> Vec<u8> {
+    encode_request_as(request, RequestShape { model: &request.model, ..RequestShape::default() })
+}
+
+/// What a backend needs changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct RequestShape<'a> {
+    /// The backend's name for the model.
+    pub(crate) model: &'a str,
+    /// Whether usage is asked for even if the caller did not.
+    pub(crate) force_usage: bool,
+    /// Whether `max_tokens` has to be called `max_completion_tokens`.
+    pub(crate) rename_max_tokens: bool,
+}
+
+pub(crate) fn encode_request_as(request: &ChatRequest, shape: RequestShape<'_>) -> Vec<u8> {
+    let mut fields = Fields(Map::new());
+    fields.put("model", shape.model);
+    fields.put("messages", request.messages.iter().map(message).collect::<Vec<_>>());
+    if !request.tools.is_empty() {
+        fields.put("tools", request.tools.iter().map(tool).collect::<Vec<_>>());
+    }
+    fields.put_some("tool_choice", request.tool_choice.as_ref().map(tool_choice));
+    fields.put_some("parallel_tool_calls", request.parallel_tool_calls);
+    fields.put_some("response_format", request.response_format.as_ref().map(response_format));
+    put_sampling(request, &mut fields);
+    put_limits(request, shape, &mut fields);
+    fields.put_some("reasoning_effort", request.reasoning_effort.as_ref().map(effort));
+    if !request.metadata.is_empty() {
+        fields.put("metadata", request.metadata.clone());
+    }
+    fields.put_some("user", request.user.clone());
+    put_stream(request, shape, &mut fields);
+    fields.extend(&request.extras);
+    Value::Object(fields.0).to_string().into_bytes()
+}
+
+fn put_sampling(request: &ChatRequest, fields: &mut Fields) {
+    let sampling = &request.sampling;
+    fields.put_some("temperature", sampling.temperature.clone());
+    fields.put_some("top_p", sampling.top_p.clone());
+    fields.put_some("top_k", sampling.top_k.clone());
+    fields.put_some("seed", sampling.seed);
+    fields.put_some("frequency_penalty", sampling.frequency_penalty.clone());
+    fields.put_some("presence_penalty", sampling.presence_penalty.clone());
+    fields.put_some("logit_bias", sampling.logit_bias.clone());
+    fields.put_some("logprobs", sampling.logprobs);
+    fields.put_some("top_logprobs", sampling.top_logprobs);
+}
+
+fn put_limits(request: &ChatRequest, shape: RequestShape<'_>, fields: &mut Fields) {
+    let limits = &request.limits;
+    let older = limits.legacy_max_tokens && !shape.rename_max_tokens;
+    fields.put_some(if older { "max_tokens" } else { "max_completion_tokens" }, limits.max_output_tokens);
+    if !limits.stop.is_empty() {
+        fields.put("stop", limits.stop.clone());
+    }
+    fields.put_some("n", limits.n);
+}
+
+fn put_stream(request: &ChatRequest, shape: RequestShape<'_>, fields: &mut Fields) {
+    let Some(stream) = &request.stream else { return };
+    fields.put("stream", true);
+    let mut options = Fields(Map::new());
+    let include_usage = if shape.force_usage { Some(true) } else { stream.include_usage };
+    options.put_some("include_usage", include_usage);
+    options.extend(&stream.extras);
+    if !options.0.is_empty() {
+        fields.put("stream_options", options.0);
+    }
+}
+
+fn effort(effort: &ReasoningEffort) -> &str {
+    match effort {
+        ReasoningEffort::None => "none",
+        ReasoningEffort::Minimal => "minimal",
+        ReasoningEffort::Low => "low",
+        ReasoningEffort::Medium => "medium",
+        ReasoningEffort::High => "high",
+        ReasoningEffort::XHigh => "xhigh",
+        ReasoningEffort::Max => "max",
+        ReasoningEffort::Other(other) => other,
+    }
+}
+
+fn message(message: &Message) -> Value {
+    let mut fields = Fields(Map::new());
+    fields.put(
+        "role",
+        match message.role {
+            Role::System => "system",
+            Role::Developer => "developer",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+            Role::Tool => "tool",
+        },
+    );
+    fields.put_some("name", message.name.clone());
+    if let Some(result) = message.parts.iter().find_map(tool_result) {
+        fields.put("tool_call_id", result.id.clone());
+        let point = message.parts.iter().find_map(as_cache_point);
+        fields.put("content", content(&result.parts));
+        fields.put_some("cache_control", point.map(cache_control));
+    } else {
+        fields.put("content", content(&message.parts));
+    }
+    put_reasoning(&message.parts, &mut fields);
+    let refusal: String = message.parts.iter().filter_map(as_refusal).collect();
+    if !refusal.is_empty() {
+        fields.put("refusal", refusal);
+    }
+    let calls: Vec<Value> = message.parts.iter().filter_map(as_tool_call).map(tool_call).collect();
+    if !calls.is_empty() {
+        fields.put("tool_calls", calls);
+    }
+    fields.extend(&message.extras);
+    Value::Object(fields.0)
+}
+
+fn put_reasoning(parts: &[Part], fields: &mut Fields) {
+    let blocks: Vec<&Reasoning> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Reasoning(reasoning) => Some(reasoning),
+            _ => None,
+        })
+        .collect();
+    if blocks.is_empty() {
+        return;
+    }
+    let text: String = blocks.iter().map(|block| &*block.text).collect();
+    if !text.is_empty() {
+        fields.put("reasoning_content", text);
+    }
+    if blocks.iter().any(|block| block.signature.is_some() || block.redacted.is_some()) {
+        fields.put("thinking_blocks", blocks.into_iter().map(thinking_block).collect::<Vec<_>>());
+    }
+}
+
+/// LiteLLM's form, which clients already echo.
+pub(super) fn thinking_block(reasoning: &Reasoning) -> Value {
+    match &reasoning.redacted {
+        Some(data) => json!({ "type": "redacted_thinking", "data": data }),
+        None => {
+            let mut fields = Fields(Map::new());
+            fields.put("type", "thinking");
+            fields.put("thinking", &*reasoning.text);
+            fields.put_some("signature", reasoning.signature.clone());
+            Value::Object(fields.0)
+        }
+    }
+}
+
+/// A string if it is one plain text, null if there is nothing, else an array of parts.
+fn content(parts: &[Part]) -> Value {
+    let shown: Vec<&Part> = parts
+        .iter()
+        .filter(|part| !matches!(part, Part::ToolCall(_) | Part::Reasoning(_) | Part::Refusal(_)))
+        .collect();
+    match shown.as_slice() {
+        [] => Value::Null,
+        [Part::Text { text, extras }] if extras.is_empty() => Value::from(&**text),
+        _ => {
+            let mut items: Vec<Value> = Vec::with_capacity(shown.len());
+            for part in shown {
+                match part {
+                    Part::CachePoint(point) => mark(items.last_mut(), point),
+                    other => items.extend(content_part(other)),
+                }
+            }
+            Value::Array(items)
+        }
+    }
+}
+
+/// A cache point is written on the part that it follows.
+fn mark(item: Option<&mut Value>, point: &CachePoint) {
+    if let Some(Value::Object(fields)) = item {
+        fields.insert("cache_control".to_owned(), cache_control(point));
+    }
+}
+
+fn cache_control(point: &CachePoint) -> Value {
+    let mut fields = Fields(Map::new());
+    fields.put("type", "ephemeral");
+    fields.put_some("ttl", point.ttl.clone());
+    Value::Object(fields.0)
+}
+
+fn content_part(part: &Part) -> Option<Value> {
+    Some(match part {
+        Part::Text { text, extras } => {
+            let mut fields = Fields(Map::new());
+            fields.put("type", "text");
+            fields.put("text", &**text);
+            fields.extend(extras);
+            Value::Object(fields.0)
+        }
+        Part::Image(Image { source, detail }) => {
+            let mut fields = Fields(Map::new());
+            fields.put("url", url(source));
+            fields.put_some("detail", detail.clone());
+            json!({ "type": "image_url", "image_url": fields.0 })
+        }
+        Part::Audio(audio) => {
+            let data = match &audio.source {
+                Source::Base64 { data, .. } => data,
+                Source::Url(other) | Source::FileId(other) => other,
+            };
+            json!({ "type": "input_audio", "input_audio": { "data": data, "format": audio.format } })
+        }
+        Part::Document(document) => {
+            let mut fields = Fields(Map::new());
+            match &document.source {
+                Source::FileId(id) => fields.put("file_id", &**id),
+                source => fields.put("file_data", url(source)),
+            }
+            fields.put_some("filename", document.name.clone());
+            json!({ "type": "file", "file": fields.0 })
+        }
+        Part::Opaque(value) => value.clone(),
+        Part::ToolCall(_)
+        | Part::ToolResult(_)
+        | Part::Reasoning(_)
+        | Part::Refusal(_)
+        | Part::CachePoint(_) => return None,
+    })
+}
+
+fn url(source: &Source) -> String {
+    match source {
+        Source::Base64 { media_type, data } if media_type.is_empty() => data.clone(),
+        Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
+        Source::Url(url) | Source::FileId(url) => url.clone(),
+    }
+}
+
+fn tool_result(part: &Part) -> Option<&ToolResult> {
+    match part {
+        Part::ToolResult(result) => Some(result),
+        _ => None,
+    }
+}
+
+fn as_cache_point(part: &Part) -> Option<&CachePoint> {
+    match part {
+        Part::CachePoint(point) => Some(point),
+        _ => None,
+    }
+}
+
+fn as_refusal(part: &Part) -> Option<&str> {
+    match part {
+        Part::Refusal(text) => Some(text),
+        _ => None,
+    }
+}
+
+fn as_tool_call(part: &Part) -> Option<&ToolCall> {
+    match part {
+        Part::ToolCall(call) => Some(call),
+        _ => None,
+    }
+}
+
+fn tool_call(call: &ToolCall) -> Value {
+    let mut inside = Fields(Map::new());
+    inside.put("name", &*call.name);
+    let outer = match call.kind {
+        ToolKind::Function => {
+            inside.put("arguments", &*call.arguments);
+            "function"
+        }
+        ToolKind::Custom => {
+            inside.put("input", &*call.arguments);
+            "custom"
+        }
+    };
+    let mut fields = Fields(Map::new());
+    fields.put("id", &*call.id);
+    fields.put("type", outer);
+    fields.put_nested(outer, inside, &call.extras);
+    Value::Object(fields.0)
+}
+
+fn tool(tool: &Tool) -> Value {
+    let mut fields = Fields(Map::new());
+    if tool.extras.contains_key("type") {
+        fields.extend(&tool.extras);
+    } else {
+        let (outer, schema) = match tool.kind {
+            ToolKind::Function => ("function", "parameters"),
+            ToolKind::Custom => ("custom", "format"),
+        };
+        let mut inside = Fields(Map::new());
+        inside.put("name", &*tool.name);
+        inside.put_some("description", tool.description.clone());
+        inside.put_some(schema, tool.parameters.clone());
+        inside.put_some("strict", tool.strict);
+        fields.put("type", outer);
+        fields.put_nested(outer, inside, &tool.extras);
+    }
+    fields.put_some("cache_control", tool.cache_point.as_ref().map(cache_control));
+    Value::Object(fields.0)
+}
+
+fn tool_choice(choice: &ToolChoice) -> Value {
+    match choice {
+        ToolChoice::Auto => "auto".into(),
+        ToolChoice::None => "none".into(),
+        ToolChoice::Required => "required".into(),
+        ToolChoice::Named(name) => json!({ "type": "function", "function": { "name": name } }),
+        ToolChoice::Opaque(value) => value.clone(),
+    }
+}
+
+fn response_format(format: &ResponseFormat) -> Value {
+    match format {
+        ResponseFormat::Text => json!({ "type": "text" }),
+        ResponseFormat::JsonObject => json!({ "type": "json_object" }),
+        ResponseFormat::JsonSchema { name, description, schema, strict } => {
+            let mut fields = Fields(Map::new());
+            fields.put("name", &**name);
+            fields.put_some("description", description.clone());
+            fields.put_some("schema", schema.clone());
+            fields.put_some("strict", *strict);
+            json!({ "type": "json_schema", "json_schema": fields.0 })
+        }
+        ResponseFormat::Opaque(value) => value.clone(),
+    }
+}
+
+/// An object being written.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn put(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    fn put_some(&mut self, name: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.put(name, value);
+        }
+    }
+
+    fn extend(&mut self, extras: &Map<String, Value>) {
+        self.0.extend(extras.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+
+    /// `inside` under `name`, with the extras of both levels: those of the inner one travel under its name.
+    fn put_nested(&mut self, name: &str, mut inside: Fields, extras: &Map<String, Value>) {
+        if let Some(Value::Object(nested)) = extras.get(name) {
+            inside.extend(nested);
+        }
+        let outer = extras.iter().filter(|(key, _)| *key != name);
+        self.0.extend(outer.map(|(key, value)| (key.clone(), value.clone())));
+        self.put(name, inside.0);
+    }
+}

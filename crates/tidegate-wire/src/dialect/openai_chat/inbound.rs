@@ -1,0 +1,434 @@
+//! The caller's request on the hot path: one pass over the body checks its syntax and finds the few values that relaying
+//! needs; their places are remembered, so that a relayed body is the caller's own bytes but for those.
+//!
+//! Never builds a tree of the body; [`Inbound::decode`] does, for backends of another dialect.
+
+use std::{fmt, ops::Range};
+
+use bytes::Bytes;
+use serde::{
+    Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use super::decode_request::decode_request;
+use crate::{WireError, hub::ChatRequest};
+
+/// A caller's request, checked for syntax and read as deep as relaying needs; the rest is looked at only if it has to be
+/// translated.
+#[derive(Clone, Debug)]
+pub struct Inbound {
+    /// The body as it came.
+    pub body: Bytes,
+    /// The model as the caller named it.
+    pub model: String,
+    /// Whether the reply is to be streamed.
+    pub stream: bool,
+    /// Whether the caller asked for a usage chunk.
+    pub include_usage: bool,
+    /// How many answers the caller asked for (`n`).
+    pub choices: u32,
+    places: Places,
+}
+
+/// Where in the body the values stand that relaying may change. All within the body.
+#[derive(Clone, Debug, Default)]
+struct Places {
+    /// Behind the body's `{`.
+    fields: usize,
+    model: Range<usize>,
+    /// The key `max_tokens` without its quotes, if it was spelled plainly and `max_completion_tokens` is absent.
+    max_tokens_key: Option<Range<usize>>,
+    usage: UsageOption,
+}
+
+/// Where `stream_options.include_usage` is or would be.
+#[derive(Clone, Debug, Default)]
+enum UsageOption {
+    /// No `stream_options`.
+    #[default]
+    Absent,
+    /// `stream_options` is null, here.
+    Null(Range<usize>),
+    /// `stream_options` is an object without it; its fields begin here.
+    Missing { at: usize, empty: bool },
+    /// Its value.
+    Given(Range<usize>),
+}
+
+/// What a backend needs changed in a relayed body.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RelayShape<'a> {
+    /// The backend's name for the model.
+    pub(crate) model: &'a str,
+    /// Whether the backend knows `stream_options`.
+    pub(crate) stream_options: bool,
+    /// Whether `max_tokens` has to be called `max_completion_tokens`.
+    pub(crate) rename_max_tokens: bool,
+}
+
+impl Inbound {
+    /// Reads a request body.
+    ///
+    /// # Errors
+    /// [`crate::ErrorClass::BadRequest`]: not JSON (with the position), or a field that is missing, repeated or of the
+    /// wrong type (named).
+    pub fn parse(body: Bytes) -> Result<Self, WireError> {
+        let text = std::str::from_utf8(&body).map_err(|error| {
+            WireError::bad_request(format!(
+                "The request body is not UTF-8: invalid byte at offset {}.",
+                error.valid_up_to()
+            ))
+        })?;
+        let fields = read_fields(text)?;
+        let model = fields.model(text)?;
+        fields.check_messages()?;
+        let stream = optional::<bool>("stream", fields.stream, "a boolean")?.unwrap_or(false);
+        let choices = optional::<u32>("n", fields.choices, "a positive integer")?.unwrap_or(1);
+        let (include_usage, usage) = fields.usage_option(text)?;
+        let model_place = fields.model.map(|raw| place(text, raw.get())).unwrap_or_default();
+        let places = Places {
+            fields: text.find('{').map_or(0, |brace| brace + 1),
+            model: model_place,
+            max_tokens_key: fields
+                .max_tokens_key
+                .filter(|_| !fields.has_max_completion_tokens)
+                .map(|key| place(text, key)),
+            usage,
+        };
+        Ok(Self { model, stream, include_usage, choices: choices.max(1), places, body })
+    }
+
+    /// Reads the whole request into the hub's types.
+    ///
+    /// # Errors
+    /// [`crate::ErrorClass::BadRequest`], naming the path (`messages[2].content[0].type`).
+    pub fn decode(&self) -> Result<ChatRequest, WireError> {
+        decode_request(&self.body)
+    }
+
+    /// The body for a backend of the same dialect: the caller's bytes but for the model's name and, in a stream, the
+    /// wish for usage, which the ledger needs whether the caller does or not.
+    pub(crate) fn relay_body(&self, shape: RelayShape<'_>) -> Bytes {
+        let mut edits: Vec<(Range<usize>, String)> = Vec::new();
+        if shape.model != self.model {
+            edits.push((self.places.model.clone(), serde_json::Value::from(shape.model).to_string()));
+        }
+        if self.stream && !self.include_usage && shape.stream_options {
+            edits.push(self.places.ask_for_usage());
+        }
+        if let Some(key) = self.places.max_tokens_key.clone().filter(|_| shape.rename_max_tokens) {
+            edits.push((key, "max_completion_tokens".to_owned()));
+        }
+        if edits.is_empty() {
+            return self.body.clone();
+        }
+        edits.sort_by_key(|(range, _)| range.start);
+        splice(&self.body, &edits)
+    }
+}
+
+impl Places {
+    fn ask_for_usage(&self) -> (Range<usize>, String) {
+        match &self.usage {
+            UsageOption::Absent => {
+                (self.fields..self.fields, r#""stream_options":{"include_usage":true},"#.to_owned())
+            }
+            UsageOption::Null(range) => (range.clone(), r#"{"include_usage":true}"#.to_owned()),
+            UsageOption::Missing { at, empty } => {
+                let comma = if *empty { "" } else { "," };
+                (*at..*at, format!(r#""include_usage":true{comma}"#))
+            }
+            UsageOption::Given(range) => (range.clone(), "true".to_owned()),
+        }
+    }
+}
+
+/// Replaces ranges, which are sorted and don't overlap.
+fn splice(body: &[u8], edits: &[(Range<usize>, String)]) -> Bytes {
+    let grown: usize = edits.iter().map(|(_, text)| text.len()).sum();
+    let mut out = Vec::with_capacity(body.len() + grown);
+    let mut from = 0;
+    for (range, text) in edits {
+        out.extend_from_slice(body.get(from..range.start).unwrap_or_default());
+        out.extend_from_slice(text.as_bytes());
+        from = range.end;
+    }
+    out.extend_from_slice(body.get(from..).unwrap_or_default());
+    out.into()
+}
+
+/// The values that relaying looks at, unread.
+#[derive(Default)]
+struct Fields<'a> {
+    model: Option<&'a RawValue>,
+    messages: Option<&'a RawValue>,
+    stream: Option<&'a RawValue>,
+    stream_options: Option<&'a RawValue>,
+    choices: Option<&'a RawValue>,
+    max_tokens_key: Option<&'a str>,
+    has_max_completion_tokens: bool,
+}
+
+impl<'a> Fields<'a> {
+    fn model(&self, text: &str) -> Result<String, WireError> {
+        let raw = self.model.ok_or_else(|| {
+            WireError::bad_request("You must provide a model parameter.").with_param("model")
+        })?;
+        let model = serde_json::from_str::<String>(raw.get())
+            .map_err(|_| wrong_type("model", "a string", raw.get(), position(text, raw.get())))?;
+        if model.is_empty() {
+            return Err(WireError::bad_request("Invalid 'model': it must not be empty.").with_param("model"));
+        }
+        Ok(model)
+    }
+
+    fn check_messages(&self) -> Result<(), WireError> {
+        let Some(raw) = self.messages else {
+            return Err(WireError::bad_request("Missing required parameter: 'messages'.")
+                .with_param("messages")
+                .with_code("missing_required_parameter"));
+        };
+        let Some(inside) = raw.get().strip_prefix('[') else {
+            return Err(wrong_type("messages", "an array", raw.get(), None));
+        };
+        if inside.trim_start().starts_with(']') {
+            return Err(WireError::bad_request(
+                "Invalid 'messages': empty array. Expected an array with minimum length 1.",
+            )
+            .with_param("messages")
+            .with_code("empty_array"));
+        }
+        Ok(())
+    }
+
+    fn usage_option(&self, text: &str) -> Result<(bool, UsageOption), WireError> {
+        let Some(raw) = self.stream_options else { return Ok((false, UsageOption::Absent)) };
+        if raw.get() == "null" {
+            return Ok((false, UsageOption::Null(place(text, raw.get()))));
+        }
+        if !raw.get().starts_with('{') {
+            return Err(wrong_type("stream_options", "an object", raw.get(), None));
+        }
+        let mut seen: Option<&'a RawValue> = None;
+        let mut empty = true;
+        each_field(raw.get(), |key, value| {
+            empty = false;
+            if key == "include_usage" && seen.replace(value).is_some() {
+                return Err("stream_options.include_usage");
+            }
+            Ok(())
+        })?;
+        match seen {
+            None => {
+                let at = place(text, raw.get()).start + 1;
+                Ok((false, UsageOption::Missing { at, empty }))
+            }
+            Some(value) => {
+                let asked = optional::<bool>("stream_options.include_usage", Some(value), "a boolean")?;
+                Ok((asked.unwrap_or(false), UsageOption::Given(place(text, value.get()))))
+            }
+        }
+    }
+}
+
+fn read_fields(text: &str) -> Result<Fields<'_>, WireError> {
+    let mut fields = Fields::default();
+    let mut known = Known::default();
+    each_field(text, |key, value| {
+        known.see(&key)?;
+        match &*key {
+            "model" => fields.model = Some(value),
+            "messages" => fields.messages = Some(value),
+            "stream" => fields.stream = Some(value),
+            "stream_options" => fields.stream_options = Some(value),
+            "n" => fields.choices = Some(value),
+            "max_completion_tokens" => fields.has_max_completion_tokens = true,
+            "max_tokens" => {
+                fields.max_tokens_key = match key {
+                    std::borrow::Cow::Borrowed(key) => Some(key),
+                    std::borrow::Cow::Owned(_) => None,
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok(fields)
+}
+
+/// Which of OpenAI's parameters have come: a repeated one has two meanings, and parsers differ in which they take.
+#[derive(Default)]
+struct Known(u64);
+
+impl Known {
+    fn see(&mut self, key: &str) -> Result<(), &'static str> {
+        let Some((bit, name)) = PARAMETERS.iter().enumerate().find(|(_, name)| **name == key) else {
+            return Ok(());
+        };
+        let mask = 1 << bit;
+        if self.0 & mask != 0 {
+            return Err(name);
+        }
+        self.0 |= mask;
+        Ok(())
+    }
+}
+
+/// OpenAI's parameters of a chat completion (SDK 3.54). At most 64.
+const PARAMETERS: [&str; 37] = [
+    "messages",
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "tools",
+    "tool_choice",
+    "n",
+    "stop",
+    "response_format",
+    "reasoning_effort",
+    "seed",
+    "user",
+    "metadata",
+    "parallel_tool_calls",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "audio",
+    "modalities",
+    "moderation",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "verbosity",
+    "web_search_options",
+    "functions",
+    "function_call",
+];
+
+/// Hands each field of the JSON object `text` to `sink`, whose error is the name of a repeated field. Checks the syntax
+/// of all of it; values are skipped without recursion, so nesting can't overflow the stack.
+fn each_field<'a, F>(text: &'a str, sink: F) -> Result<(), WireError>
+where
+    F: FnMut(std::borrow::Cow<'a, str>, &'a RawValue) -> Result<(), &'static str>,
+{
+    let mut repeated = None;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = deserializer
+        .deserialize_map(FieldVisitor { sink, repeated: &mut repeated })
+        .and_then(|()| deserializer.end());
+    match (read, repeated) {
+        (Ok(()), _) => Ok(()),
+        (Err(error), Some(name)) => Err(WireError::bad_request(format!(
+            "Duplicate parameter '{name}' at line {} column {}.",
+            error.line(),
+            error.column()
+        ))
+        .with_param(name)),
+        (Err(error), None) if error.is_data() => {
+            Err(WireError::bad_request(format!("The request body must be a JSON object: {error}.")))
+        }
+        (Err(error), None) => {
+            Err(WireError::bad_request(format!("The request body is not valid JSON: {error}.")))
+        }
+    }
+}
+
+struct FieldVisitor<'r, F> {
+    sink: F,
+    repeated: &'r mut Option<&'static str>,
+}
+
+impl<'a, F> Visitor<'a> for FieldVisitor<'_, F>
+where
+    F: FnMut(std::borrow::Cow<'a, str>, &'a RawValue) -> Result<(), &'static str>,
+{
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            let value = map.next_value()?;
+            if let Err(name) = (self.sink)(key, value) {
+                *self.repeated = Some(name);
+                return Err(A::Error::custom("duplicate field"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed unless it is spelled with escapes.
+struct Key<'a>(std::borrow::Cow<'a, str>);
+
+impl<'de> serde::Deserialize<'de> for Key<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(key.into()))
+            }
+            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+                Ok(Key(key.to_owned().into()))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+/// The value, `None` where absent or null.
+fn optional<T: serde::de::DeserializeOwned>(
+    name: &'static str,
+    raw: Option<&RawValue>,
+    expected: &str,
+) -> Result<Option<T>, WireError> {
+    raw.map_or(Ok(None), |raw| {
+        serde_json::from_str::<Option<T>>(raw.get()).map_err(|_| wrong_type(name, expected, raw.get(), None))
+    })
+}
+
+fn wrong_type(name: &str, expected: &str, found: &str, at: Option<(usize, usize)>) -> WireError {
+    let found = match found.as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    };
+    let at = at.map_or_else(String::new, |(line, column)| format!(" (line {line} column {column})"));
+    WireError::bad_request(format!("Invalid type for '{name}': expected {expected}, but got {found}{at}."))
+        .with_param(name)
+        .with_code("invalid_type")
+}
+
+/// Where `part`, a slice of `text`, stands in it.
+fn place(text: &str, part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
+    start..start + part.len()
+}
+
+fn position(text: &str, part: &str) -> Option<(usize, usize)> {
+    let before = text.get(..place(text, part).start)?;
+    let line = before.matches('\n').count() + 1;
+    let column = before.len() - before.rfind('\n').map_or(0, |newline| newline + 1) + 1;
+    Some((line, column))
+}

@@ -1,0 +1,156 @@
+//! A caller's request into a backend's: URL, headers, body.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue, Method, Uri,
+    header::{ACCEPT, CONTENT_TYPE},
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan};
+use crate::{
+    ErrorClass, WireError,
+    dialect::openai_chat::{self, RelayShape, RequestShape},
+    hub::ChatRequest,
+    outbound::Outbound,
+};
+
+impl Endpoint {
+    /// Turns a caller's openai-chat request into this backend's, relaying bytes where the dialect is the same.
+    /// `model` is the backend's name for the model (deployment, model id, ARN).
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadRequest`], naming the parameter, if the backend can't honour the request.
+    pub fn prepare(&self, inbound: &openai_chat::Inbound, model: &str) -> Result<Prepared, WireError> {
+        let body = match self.host.dialect {
+            Dialect::OpenaiChat => inbound.relay_body(RelayShape {
+                model,
+                stream_options: self.knows_stream_options(),
+                rename_max_tokens: self.renames_max_tokens(model),
+            }),
+            Dialect::BedrockConverse => self.encode_bedrock(&inbound.decode()?)?,
+        };
+        let plan = ReplyPlan {
+            dialect: self.host.dialect,
+            streaming: inbound.stream,
+            include_usage: inbound.include_usage,
+            choices: inbound.choices,
+            model: inbound.model.clone(),
+        };
+        self.prepared(plan, model, body)
+    }
+
+    /// The same for a hub request (the SDK).
+    ///
+    /// # Errors
+    /// As [`Endpoint::prepare`].
+    pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
+        let body = match self.host.dialect {
+            Dialect::OpenaiChat => openai_chat::encode_request_as(
+                request,
+                RequestShape {
+                    model,
+                    force_usage: self.knows_stream_options(),
+                    rename_max_tokens: self.renames_max_tokens(model),
+                },
+            )
+            .into(),
+            Dialect::BedrockConverse => self.encode_bedrock(request)?,
+        };
+        let plan = ReplyPlan {
+            dialect: self.host.dialect,
+            streaming: request.stream.is_some(),
+            include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
+            choices: request.limits.n.unwrap_or(1).max(1),
+            model: request.model.clone(),
+        };
+        self.prepared(plan, model, body)
+    }
+
+    fn encode_bedrock(&self, _request: &ChatRequest) -> Result<Bytes, WireError> {
+        Err(WireError::new(ErrorClass::Internal, "the bedrock-converse dialect is not built in"))
+    }
+
+    fn prepared(&self, plan: ReplyPlan, model: &str, body: Bytes) -> Result<Prepared, WireError> {
+        let outbound = Outbound {
+            method: Method::POST,
+            uri: self.uri(model, plan.streaming)?,
+            headers: self.request_headers(plan.streaming),
+            body,
+        };
+        Ok(Prepared { outbound, plan })
+    }
+
+    fn request_headers(&self, streaming: bool) -> HeaderMap {
+        let accept = match (self.host.dialect, streaming) {
+            (_, false) => "application/json",
+            (Dialect::OpenaiChat, true) => "text/event-stream",
+            (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
+        };
+        let mut headers = self.headers.clone();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        headers
+    }
+
+    fn uri(&self, model: &str, streaming: bool) -> Result<Uri, WireError> {
+        let base = self.base_url.trim_end_matches('/');
+        let segment = utf8_percent_encode(model, SEGMENT);
+        let text = match (self.host.dialect, self.host.auth) {
+            (Dialect::BedrockConverse, _) => {
+                let operation = if streaming { "converse-stream" } else { "converse" };
+                format!("{base}/model/{segment}/{operation}")
+            }
+            (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
+            (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
+        };
+        text.parse().map_err(|error| {
+            WireError::new(
+                ErrorClass::Internal,
+                format!("the base URL of host {} does not make a URL: {error}", self.host.name),
+            )
+        })
+    }
+
+    /// The deployments surface if an API version is set, else v1. A base URL may already hold a part of the path, as
+    /// Azure's portal shows it: `/openai`, `/openai/v1`, a whole deployment, or `/models` (model inference).
+    fn azure_uri(&self, base: &str, deployment: &str) -> String {
+        let Some(version) = &self.api_version else {
+            let resource = base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai"));
+            return format!("{}/openai/v1/chat/completions", resource.unwrap_or(base));
+        };
+        let version = utf8_percent_encode(version, SEGMENT);
+        if base.ends_with("/models") || base.contains("/openai/deployments/") {
+            return format!("{base}/chat/completions?api-version={version}");
+        }
+        let resource = base.strip_suffix("/openai").unwrap_or(base);
+        format!("{resource}/openai/deployments/{deployment}/chat/completions?api-version={version}")
+    }
+
+    fn has(&self, quirk: Quirk) -> bool {
+        self.host.quirks.contains(&quirk)
+    }
+
+    /// Dated versions sort as text; an undated one (`preview`, `latest`) is newer than all of them.
+    fn knows_stream_options(&self) -> bool {
+        let dated = self.api_version.as_deref().filter(|version| version.starts_with("20"));
+        !self.has(Quirk::DatesStreamOptions) || dated.is_none_or(|version| version >= "2024-09-01")
+    }
+
+    /// Known by name: the o-series and gpt-5 and its successors, `gpt-5-chat` included. A deployment with a name of its
+    /// own is left alone.
+    fn renames_max_tokens(&self, model: &str) -> bool {
+        let gpt_5_or_later = model
+            .strip_prefix("gpt-")
+            .and_then(|rest| rest.split(['.', '-']).next())
+            .and_then(|major| major.parse::<u32>().ok())
+            .is_some_and(|major| major >= 5);
+        let o_series = ["o1", "o3", "o4"].iter().any(|name| {
+            model.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        });
+        self.has(Quirk::RenamesMaxTokens) && (gpt_5_or_later || o_series)
+    }
+}
+
+/// Everything but RFC 3986's unreserved characters: `:` and `/` of model ids and ARNs are encoded.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -1,0 +1,272 @@
+//! The cheap look at a relayed chunk: one pass without allocation that says "an ordinary piece of an answer, and so much
+//! of it", or nothing. Whatever is not plainly ordinary (usage, an error, a finish, Azure's oddities, a form not seen
+//! before, broken JSON) is left to the decoder.
+//!
+//! Never decides anything on its own: what it lets pass counts exactly as the decoder would count it.
+
+use memchr::memchr2;
+
+/// An ordinary chunk's content, per answer.
+#[derive(Debug, Default)]
+pub(super) struct Plain {
+    answers: [Piece; MAX_ANSWERS],
+    length: usize,
+}
+
+/// What a chunk holds of one answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Piece {
+    pub(super) choice: u32,
+    /// Lengths of its texts, decoded: reasoning, content, refusal, and a tool call's arguments.
+    pub(super) texts: [usize; 4],
+}
+
+/// A chunk with more answers than this is left to the decoder; recorded chunks have one.
+const MAX_ANSWERS: usize = 4;
+
+impl Plain {
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.answers.iter().take(self.length)
+    }
+
+    fn push(&mut self, piece: Piece) -> Option<()> {
+        *self.answers.get_mut(self.length)? = piece;
+        self.length += 1;
+        Some(())
+    }
+}
+
+/// Looks at the data of one event. `None`: not plainly ordinary.
+pub(super) fn scan(data: &[u8]) -> Option<Plain> {
+    let mut cursor = Cursor { bytes: data, at: 0 };
+    let mut plain = Plain::default();
+    cursor.fields(|cursor, key| match key {
+        b"choices" => cursor.items(|cursor| {
+            let piece = choice(cursor)?;
+            plain.push(piece)
+        }),
+        b"usage" => cursor.null(),
+        b"error" => None,
+        b"object" => (!cursor.string()?.is_empty()).then_some(()),
+        _ => cursor.skip(),
+    })?;
+    cursor.space();
+    (plain.length > 0 && cursor.at == data.len()).then_some(plain)
+}
+
+fn choice(cursor: &mut Cursor<'_>) -> Option<Piece> {
+    let mut piece = Piece::default();
+    let mut has_delta = false;
+    cursor.fields(|cursor, key| match key {
+        b"index" => {
+            piece.choice = cursor.number()?;
+            Some(())
+        }
+        b"delta" => {
+            has_delta = true;
+            piece.texts = delta(cursor)?;
+            Some(())
+        }
+        b"finish_reason" => cursor.null(),
+        b"message" => None,
+        _ => cursor.skip(),
+    })?;
+    has_delta.then_some(piece)
+}
+
+fn delta(cursor: &mut Cursor<'_>) -> Option<[usize; 4]> {
+    let (mut named, mut short, mut content, mut refusal, mut arguments) = (0, 0, 0, 0, 0);
+    cursor.fields(|cursor, key| {
+        match key {
+            b"content" => content = cursor.text_or_null()?,
+            b"refusal" => refusal = cursor.text_or_null()?,
+            b"reasoning_content" => named = cursor.text_or_null()?,
+            b"reasoning" => short = cursor.text_or_null()?,
+            b"tool_calls" => arguments = tool_calls(cursor)?,
+            _ => cursor.skip()?,
+        }
+        Some(())
+    })?;
+    let reasoning = if named > 0 { named } else { short };
+    Some([reasoning, content, refusal, arguments])
+}
+
+/// One tool call with function arguments; anything else is left to the decoder.
+fn tool_calls(cursor: &mut Cursor<'_>) -> Option<usize> {
+    if cursor.take_null() {
+        return Some(0);
+    }
+    let (mut calls, mut length) = (0, 0);
+    cursor.items(|cursor| {
+        calls += 1;
+        cursor.fields(|cursor, key| match key {
+            b"function" => cursor.fields(|cursor, key| match key {
+                b"arguments" => {
+                    length = cursor.text_or_null()?;
+                    Some(())
+                }
+                _ => cursor.skip(),
+            }),
+            // A new call, to be numbered by the decoder.
+            b"id" => cursor.null(),
+            b"custom" => None,
+            _ => cursor.skip(),
+        })
+    })?;
+    (calls == 1).then_some(length)
+}
+
+/// Reads JSON forward. Every method is `None` where the bytes are not what it expects.
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Cursor<'a> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\t' | b'\n' | b'\r') = self.peek() {
+            self.at += 1;
+        }
+    }
+
+    /// The next byte that is no space, which has to be this one.
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.space();
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    /// An object: `each` is called behind each key's colon and has to read the value.
+    fn fields(&mut self, mut each: impl FnMut(&mut Self, &[u8]) -> Option<()>) -> Option<()> {
+        self.expect(b'{')?;
+        if self.expect(b'}').is_some() {
+            return Some(());
+        }
+        loop {
+            let key = self.string()?;
+            self.expect(b':')?;
+            each(self, key)?;
+            if self.expect(b',').is_none() {
+                return self.expect(b'}');
+            }
+        }
+    }
+
+    /// An array: `each` has to read one value.
+    fn items(&mut self, mut each: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
+        self.expect(b'[')?;
+        if self.expect(b']').is_some() {
+            return Some(());
+        }
+        loop {
+            each(self)?;
+            if self.expect(b',').is_none() {
+                return self.expect(b']');
+            }
+        }
+    }
+
+    /// A string without its quotes, escapes as they are.
+    fn string(&mut self) -> Option<&'a [u8]> {
+        self.expect(b'"')?;
+        let start = self.at;
+        loop {
+            self.at += memchr2(b'"', b'\\', self.bytes.get(self.at..)?)?;
+            if self.peek()? == b'"' {
+                let text = self.bytes.get(start..self.at)?;
+                self.at += 1;
+                return Some(text);
+            }
+            self.at += 2;
+        }
+    }
+
+    fn null(&mut self) -> Option<()> {
+        self.take_null().then_some(())
+    }
+
+    fn take_null(&mut self) -> bool {
+        self.space();
+        let null = self.bytes.get(self.at..).is_some_and(|rest| rest.starts_with(b"null"));
+        if null {
+            self.at += 4;
+        }
+        null
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.space();
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        std::str::from_utf8(self.bytes.get(start..self.at)?).ok()?.parse().ok()
+    }
+
+    /// A string's length when decoded; null is nothing.
+    fn text_or_null(&mut self) -> Option<usize> {
+        if self.take_null() { Some(0) } else { decoded_length(self.string()?) }
+    }
+
+    /// Any value. Nesting is only as deep as the counter, which can't overflow a stack.
+    fn skip(&mut self) -> Option<()> {
+        let mut depth = 0_usize;
+        loop {
+            self.space();
+            match self.peek()? {
+                b'"' => {
+                    self.string()?;
+                }
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                    continue;
+                }
+                b'}' | b']' | b',' | b':' if depth > 0 => {
+                    if matches!(self.peek()?, b'}' | b']') {
+                        depth -= 1;
+                    }
+                    self.at += 1;
+                }
+                _ => self.word()?,
+            }
+            if depth == 0 {
+                return Some(());
+            }
+        }
+    }
+
+    /// A number or one of the three words.
+    fn word(&mut self) -> Option<()> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9' | b'a'..=b'z' | b'E' | b'+' | b'-' | b'.')) {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
+    }
+}
+
+/// `None` for escapes that can't be counted one by one: surrogate halves.
+fn decoded_length(text: &[u8]) -> Option<usize> {
+    let mut length = 0;
+    let mut rest = text;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        length += at;
+        let escape = rest.get(at + 1..)?;
+        let (bytes, used) = match escape.first()? {
+            b'u' => match u16::from_str_radix(std::str::from_utf8(escape.get(1..5)?).ok()?, 16).ok()? {
+                0..0x80 => (1, 5),
+                0x80..0x800 => (2, 5),
+                0xD800..0xE000 => return None,
+                _ => (3, 5),
+            },
+            _ => (1, 1),
+        };
+        length += bytes;
+        rest = escape.get(used..)?;
+    }
+    Some(length + rest.len())
+}

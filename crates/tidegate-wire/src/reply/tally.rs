@@ -1,0 +1,69 @@
+//! Keeps a reply's [`Progress`] from its events. All machines count here, so that they count alike.
+
+use super::Progress;
+use crate::hub::{Event, FinishReason, ReplyStart};
+
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) progress: Progress,
+    /// How many answers were asked for.
+    expected: u32,
+    /// Answers that have begun, and whether each has finished.
+    answers: Vec<(u32, bool)>,
+}
+
+impl Tally {
+    pub(super) fn new(expected: u32) -> Self {
+        Self { expected, ..Self::default() }
+    }
+
+    pub(super) fn event(&mut self, event: &Event) {
+        match event {
+            Event::Start(start) => self.start(start),
+            Event::Text { choice, text }
+            | Event::Reasoning { choice, text }
+            | Event::Refusal { choice, text } => self.content(*choice, text.len()),
+            Event::ToolCallArguments { choice, fragment, .. } => self.content(*choice, fragment.len()),
+            Event::ToolCallStart { choice, .. }
+            | Event::ReasoningSignature { choice, .. }
+            | Event::ReasoningRedacted { choice, .. }
+            | Event::ChoiceExtra { choice, .. } => self.begin(*choice),
+            Event::Finish { choice, reason } => self.finish(*choice, reason),
+            Event::Usage(usage) => self.progress.usage = Some(usage.clone()),
+            Event::End => self.progress.ended = true,
+            Event::ReplyExtra { .. } | Event::Error(_) => {}
+        }
+    }
+
+    /// Something of this answer has come.
+    pub(super) fn begin(&mut self, choice: u32) {
+        if !self.answers.iter().any(|(other, _)| *other == choice) {
+            self.answers.push((choice, false));
+            self.progress.finished = false;
+        }
+    }
+
+    /// A piece of generated content, `bytes` long decoded. An empty piece is none.
+    pub(super) fn content(&mut self, choice: u32, bytes: usize) {
+        self.begin(choice);
+        if bytes > 0 {
+            self.progress.content_events += 1;
+            self.progress.content_bytes += bytes as u64;
+        }
+    }
+
+    fn start(&mut self, start: &ReplyStart) {
+        self.progress.served_model.clone_from(&start.model);
+        self.progress.upstream_id.clone_from(&start.id);
+    }
+
+    fn finish(&mut self, choice: u32, reason: &FinishReason) {
+        self.begin(choice);
+        for answer in self.answers.iter_mut().filter(|(other, _)| *other == choice) {
+            answer.1 = true;
+        }
+        self.progress.tool_calls = *reason == FinishReason::ToolCalls;
+        self.progress.finished = self.answers.len() >= self.expected as usize
+            && self.answers.iter().all(|(_, finished)| *finished);
+    }
+}
