@@ -18,7 +18,7 @@ use crate::{
 };
 
 #[test]
-fn no_proper_prefix_of_a_valid_stream_is_a_success() {
+fn no_proper_prefix_of_a_valid_stream_is_a_success_o5() {
     let streams = successful_streams();
     assert!(!streams.is_empty(), "there are streams to cut");
     for body in &streams {
@@ -32,7 +32,7 @@ fn no_proper_prefix_of_a_valid_stream_is_a_success() {
 }
 
 #[test]
-fn no_proper_prefix_of_a_whole_reply_is_a_success() {
+fn no_proper_prefix_of_a_whole_reply_is_a_success_o5() {
     let body =
         br#"{"output":{"message":{"role":"assistant","content":[{"text":"Hi"}]}},"stopReason":"end_turn"}"#;
     assert!(decode_whole(body).is_success());
