@@ -1,6 +1,7 @@
 //! Dialects: one folder per wire format. A client dialect decodes requests and encodes replies; a backend dialect encodes
 //! requests and decodes replies.
 
+pub mod bedrock_converse;
 pub mod openai_chat;
 
 use crate::{WireError, framing::Frame, hub::Event};

@@ -1,0 +1,86 @@
+//! `additionalModelRequestFields` and `outputConfig`: what the caller gave in Bedrock's own words, joined with what its
+//! other parameters come to.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    WireError,
+    hub::{ChatRequest, Extras, ResponseFormat},
+};
+
+use super::{own, unsupported};
+
+pub(super) fn additional_fields(
+    request: &ChatRequest,
+    thinking: Option<(&'static str, Value)>,
+) -> Result<Extras, WireError> {
+    let name = "additionalModelRequestFields";
+    let mut fields = own_object(request, name)?;
+    if let Some(top_k) = &request.sampling.top_k {
+        join(&mut fields, name, "top_k", Value::Number(top_k.clone()), "top_k")?;
+    }
+    if let Some((field, value)) = thinking {
+        join(&mut fields, name, field, value, "reasoning_effort")?;
+    }
+    Ok(fields)
+}
+
+pub(super) fn output_config(
+    request: &ChatRequest,
+    effort: Option<&'static str>,
+) -> Result<Extras, WireError> {
+    let name = "outputConfig";
+    let mut config = own_object(request, name)?;
+    if let Some(effort) = effort {
+        join(&mut config, name, "effort", json!(effort), "reasoning_effort")?;
+    }
+    if let Some(format) = text_format(request.response_format.as_ref())? {
+        join(&mut config, name, "textFormat", format, "response_format")?;
+    }
+    Ok(config)
+}
+
+/// Bedrock wants the schema as a string, and always follows it strictly.
+fn text_format(format: Option<&ResponseFormat>) -> Result<Option<Value>, WireError> {
+    let (name, description, schema) = match format {
+        None | Some(ResponseFormat::Text) => return Ok(None),
+        Some(ResponseFormat::JsonSchema { name, description, schema, .. }) => (name, description, schema),
+        Some(ResponseFormat::JsonObject) => {
+            return Err(unsupported("response_format", "it needs a schema; use `json_schema`"));
+        }
+        Some(ResponseFormat::Opaque(_)) => {
+            return Err(unsupported("response_format", "it knows text and `json_schema`"));
+        }
+    };
+    let Some(schema) = schema else {
+        return Err(unsupported("response_format.json_schema.schema", "it needs the schema itself"));
+    };
+    let mut json_schema = Map::new();
+    json_schema.insert("name".to_owned(), json!(name));
+    if let Some(description) = description {
+        json_schema.insert("description".to_owned(), json!(description));
+    }
+    json_schema.insert("schema".to_owned(), json!(schema.to_string()));
+    Ok(Some(json!({"type": "json_schema", "structure": {"jsonSchema": json_schema}})))
+}
+
+fn own_object(request: &ChatRequest, name: &str) -> Result<Extras, WireError> {
+    match own(&request.extras, name) {
+        None => Ok(Extras::new()),
+        Some(Value::Object(fields)) => Ok(fields.clone()),
+        Some(_) => Err(WireError::bad_request(format!("`{name}` must be an object")).with_param(name)),
+    }
+}
+
+/// Adds what `param` comes to, unless the caller has said something else in Bedrock's own words.
+fn join(fields: &mut Extras, object: &str, name: &str, value: Value, param: &str) -> Result<(), WireError> {
+    match fields.get(name) {
+        Some(given) if *given != value => {
+            Err(WireError::bad_request(format!("`{param}` contradicts `{object}.{name}`")).with_param(param))
+        }
+        _ => {
+            fields.insert(name.to_owned(), value);
+            Ok(())
+        }
+    }
+}
