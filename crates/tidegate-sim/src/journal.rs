@@ -55,7 +55,7 @@ pub struct Observation {
     pub frames_written: u64,
     /// Bytes of the response's body written, without HTTP framing. HTTP/2: handed over within the peer's window.
     pub bytes_written: u64,
-    /// Tokens written: content, reasoning and tool argument pieces.
+    /// Tokens written: content, reasoning and tool argument pieces. Of a replayed stream every piece counts as one.
     pub tokens_written: u64,
     /// Body bytes that a write accepted after `closed_ns` (a `deaf` backend writes on until a write fails).
     pub bytes_after_close: u64,

@@ -49,10 +49,8 @@ impl Plan {
 pub(crate) enum Body {
     /// One document, after the time that generating it takes.
     Whole { bytes: Bytes, thinking: Duration, completion: u64 },
-    /// Generated frames.
+    /// Frame after frame.
     Stream(Stream),
-    /// A recorded body in the pieces to write it in; the recorded framing is inside.
-    Recorded(Vec<Bytes>),
 }
 
 #[derive(Debug)]

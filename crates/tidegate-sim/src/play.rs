@@ -51,13 +51,6 @@ pub(crate) async fn play<O: Outlet>(plan: &Plan, outlet: &mut O, call: &Call) ->
             stage.head(&plan.head, None).await?;
             stage.stream(stream).await
         }
-        Body::Recorded(pieces) => {
-            stage.head(&plan.head, None).await?;
-            for piece in pieces {
-                stage.frame(piece, 0).await?;
-            }
-            stage.finish().await
-        }
     }
 }
 

@@ -1,6 +1,13 @@
 //! A raw client for the tests: it writes requests as bytes, reads responses as bytes, and closes in every way there is.
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 #![allow(clippy::allow_attributes, reason = "what is dead differs from one test binary to the next")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
 
 use std::net::SocketAddr;
 use std::time::Duration;
