@@ -1,0 +1,338 @@
+//! The providers: which of them a request is meant for, what it asks, and the plan of its answer.
+//!
+//! Called by the connections, first with a request's head (the path and the headers already decide the provider, the
+//! identity and how the body is to be read), then with its body. Pure but for the clock in ids and dates.
+
+mod bedrock;
+mod chat;
+mod errors;
+mod identity;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use percent_encoding::percent_decode_str;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::journal::{Backend, Call};
+use crate::plan::Plan;
+use crate::replay::Replay;
+use crate::scenario::{Scenario, ScenarioError};
+
+/// A request of which the head has been read.
+#[derive(Debug)]
+pub(crate) struct Order {
+    operation: Operation,
+    scenario: Result<Scenario, ScenarioError>,
+    headers: HeaderMap,
+    identity: identity::Identity,
+}
+
+/// What a request asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Chat completions in OpenAI's form.
+    Chat { azure: Option<AzureRoute> },
+    /// The list of models in OpenAI's form.
+    Models { azure: bool },
+    /// Bedrock's Converse.
+    Converse { model: String, streaming: bool },
+    /// None of these.
+    Unknown { backend: Backend },
+}
+
+/// What an Azure URL says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AzureRoute {
+    /// The deployment of a classic URL; v1 URLs name it in the body.
+    deployment: Option<String>,
+    api_version: Option<String>,
+}
+
+/// What the planners need to know of a chat request.
+#[derive(Debug)]
+struct Ask {
+    model: String,
+    streaming: bool,
+    include_usage: bool,
+    padded: bool,
+    /// The prompt's tokens, by the simulator's own measure.
+    prompt: u64,
+    /// The first tool that the request offers.
+    tool: Option<String>,
+}
+
+impl Order {
+    /// Reads a request's head. `default` is the listener's own scenario.
+    pub(crate) fn take(parts: &Parts, default: &Scenario) -> Self {
+        let operation = Operation::of(&parts.method, parts.uri.path(), parts.uri.query());
+        let identity = identity::Identity::of(operation.backend(), &parts.headers);
+        let scenario = operation.scenario(default.clone(), &parts.headers);
+        Self { operation, scenario, headers: parts.headers.clone(), identity }
+    }
+
+    /// Enters into the record what the head says.
+    pub(crate) fn note(&self, call: &Call) {
+        call.update(|seen| {
+            seen.backend = self.operation.backend();
+            seen.authorization_kind = self.identity.kind();
+            if let Some(model) = self.operation.model() {
+                model.clone_into(&mut seen.model);
+            }
+            seen.streaming = matches!(self.operation, Operation::Converse { streaming: true, .. });
+        });
+        if let Some(tag) = self.scenario.as_ref().ok().and_then(|scenario| scenario.tag.as_deref()) {
+            call.tag(tag);
+        }
+    }
+
+    /// How the body is to be read.
+    pub(crate) fn reading(&self) -> (Duration, bool) {
+        self.scenario.as_ref().map_or((Duration::ZERO, false), |s| (s.read_delay, s.never_read))
+    }
+
+    /// The answer to the whole request.
+    pub(crate) fn plan(self, body: &Bytes, replay: Option<&Replay>, call: &Call) -> Plan {
+        let backend = self.operation.backend();
+        if let Some(refusal) = self.identity.refusal(backend) {
+            return refusal;
+        }
+        let ask = match &self.operation {
+            Operation::Unknown { .. } => return errors::unknown_url(backend),
+            Operation::Models { azure } => return chat::models(*azure),
+            Operation::Chat { azure } => Ask::chat(body, azure.as_ref()),
+            Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
+        };
+        let ask = match ask {
+            Ok(ask) => ask,
+            Err(message) => return errors::bad_request(backend, &message),
+        };
+        call.update(|seen| {
+            seen.model.clone_from(&ask.model);
+            seen.streaming = ask.streaming;
+        });
+        if let Some(plan) =
+            replay.and_then(|replay| replay.plan(backend, &ask.model, self.scenario.as_ref().ok()))
+        {
+            return plan;
+        }
+        match self.full_scenario(&ask, body) {
+            Ok(scenario) => plan(&self.operation, ask, scenario, call),
+            Err(error) => errors::bad_request(backend, &error.to_string()),
+        }
+    }
+
+    /// The scenario with the body's share: the model where only the body names it, and the prompt. The header speaks last.
+    fn full_scenario(&self, ask: &Ask, body: &[u8]) -> Result<Scenario, ScenarioError> {
+        let scenario = self.scenario.clone()?;
+        let scenario = match self.operation.model() {
+            Some(_) => scenario,
+            None => scenario.with_model(&ask.model)?,
+        };
+        with_header(scenario.with_prompt(body)?, &self.headers)
+    }
+}
+
+fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) -> Plan {
+    ask.prompt = scenario.prompt.map_or(ask.prompt, u64::from);
+    call.update(|seen| seen.truth_usage.prompt = ask.prompt);
+    if let Some(tag) = &scenario.tag {
+        call.tag(tag);
+    }
+    let backend = operation.backend();
+    let status = scenario.error.or_else(|| scenario.fail.filter(|_| !ask.streaming).map(|_| 500));
+    if let Some(status) = status {
+        return errors::scenario_error(backend, status, &ask.model, scenario);
+    }
+    match operation {
+        Operation::Chat { azure: None } => chat::plan(&ask, None, scenario),
+        Operation::Chat { azure: Some(route) } => chat::plan(&ask, Some(route), scenario),
+        Operation::Converse { .. } => bedrock::plan(&ask, scenario),
+        Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
+    }
+}
+
+impl Operation {
+    fn of(method: &Method, path: &str, query: Option<&str>) -> Self {
+        let post = *method == Method::POST;
+        let azure = path.starts_with("/openai/");
+        match path {
+            "/v1/chat/completions" if post => return Self::Chat { azure: None },
+            "/openai/v1/chat/completions" if post => {
+                return Self::Chat { azure: Some(AzureRoute { deployment: None, api_version: None }) };
+            }
+            "/v1/models" | "/openai/v1/models" if *method == Method::GET => return Self::Models { azure },
+            _ => {}
+        }
+        if let Some(model) = path.strip_prefix("/model/").filter(|_| post) {
+            return Self::of_bedrock(model);
+        }
+        let classic = path.strip_prefix("/openai/deployments/");
+        match classic.and_then(|rest| rest.strip_suffix("/chat/completions")) {
+            Some(deployment) if post => Self::of_azure(deployment, query),
+            _ => Self::Unknown { backend: if azure { Backend::Azure } else { Backend::Unknown } },
+        }
+    }
+
+    fn of_bedrock(rest: &str) -> Self {
+        let (model, streaming) = match (rest.strip_suffix("/converse-stream"), rest.strip_suffix("/converse"))
+        {
+            (Some(model), _) => (model, true),
+            (None, Some(model)) => (model, false),
+            (None, None) => return Self::Unknown { backend: Backend::Bedrock },
+        };
+        Self::Converse { model: decoded(model), streaming }
+    }
+
+    fn of_azure(deployment: &str, query: Option<&str>) -> Self {
+        let pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+        let version =
+            pairs.filter(|(name, _)| *name == "api-version").map(|(_, value)| decoded(value)).next();
+        // Azure answers a classic URL without a version as if the resource did not exist.
+        if version.is_none() {
+            return Self::Unknown { backend: Backend::Azure };
+        }
+        Self::Chat { azure: Some(AzureRoute { deployment: Some(decoded(deployment)), api_version: version }) }
+    }
+
+    fn backend(&self) -> Backend {
+        match self {
+            Self::Chat { azure: None } | Self::Models { azure: false } => Backend::Openai,
+            Self::Chat { azure: Some(_) } | Self::Models { azure: true } => Backend::Azure,
+            Self::Converse { .. } => Backend::Bedrock,
+            Self::Unknown { backend } => *backend,
+        }
+    }
+
+    /// The model, where the path names it.
+    fn model(&self) -> Option<&str> {
+        match self {
+            Self::Chat { azure: Some(AzureRoute { deployment, .. }) } => deployment.as_deref(),
+            Self::Converse { model, .. } => Some(model),
+            _ => None,
+        }
+    }
+
+    fn scenario(&self, default: Scenario, headers: &HeaderMap) -> Result<Scenario, ScenarioError> {
+        let scenario = match self.model() {
+            Some(model) => default.with_model(model)?,
+            None => default,
+        };
+        with_header(scenario, headers)
+    }
+}
+
+fn with_header(scenario: Scenario, headers: &HeaderMap) -> Result<Scenario, ScenarioError> {
+    match headers.get("x-sim-scenario").map(|value| value.to_str()) {
+        Some(Ok(text)) => scenario.with(text),
+        Some(Err(_)) => scenario.with("x-sim-scenario"),
+        None => Ok(scenario),
+    }
+}
+
+impl Ask {
+    fn chat(body: &[u8], azure: Option<&AzureRoute>) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        let deployment = azure.and_then(|route| route.deployment.clone());
+        let model = deployment.or(request.model).ok_or("you must provide a model parameter")?;
+        if request.messages.is_none() {
+            return Err("Missing required parameter: 'messages'.".to_owned());
+        }
+        let options = request.stream_options.unwrap_or_default();
+        Ok(Self {
+            model,
+            streaming: request.stream.unwrap_or(false),
+            include_usage: options.include_usage.unwrap_or(false),
+            padded: options.include_obfuscation.unwrap_or(true),
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/function/name")),
+        })
+    }
+
+    fn converse(body: &[u8], model: &str, streaming: bool) -> Result<Self, String> {
+        let request: ConverseRequest<'_> = parse(body)?;
+        if request.messages.is_none() {
+            return Err("1 validation error detected: Value at 'messages' failed to satisfy constraint: Member must not be null".to_owned());
+        }
+        let tools = request.tool_config;
+        Ok(Self {
+            model: model.to_owned(),
+            streaming,
+            include_usage: true,
+            padded: true,
+            prompt: measure(body),
+            tool: tools.and_then(|config| first_tool(config.get(), "/tools/0/toolSpec/name")),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct ChatRequest<'a> {
+    model: Option<String>,
+    stream: Option<bool>,
+    stream_options: Option<StreamOptions>,
+    #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct StreamOptions {
+    include_usage: Option<bool>,
+    include_obfuscation: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct ConverseRequest<'a> {
+    #[serde(borrow)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow, rename = "toolConfig")]
+    tool_config: Option<&'a RawValue>,
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|_| "We could not parse the JSON body of your request.".to_owned())
+}
+
+fn first_tool(json: &str, pointer: &str) -> Option<String> {
+    let value: serde_json::Value = serde_json::from_str(json).ok()?;
+    value.pointer(pointer)?.as_str().map(str::to_owned)
+}
+
+/// The simulator's measure of a prompt: one token per four bytes of the request's body, rounded up.
+fn measure(body: &[u8]) -> u64 {
+    (body.len() as u64).div_ceil(4)
+}
+
+fn decoded(segment: &str) -> String {
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+/// The time that generating a whole answer takes: as long as streaming it would.
+fn thinking(scenario: &Scenario) -> Duration {
+    let tokens = scenario.tokens.saturating_add(scenario.reasoning);
+    let steps = tokens.saturating_sub(1);
+    let pace = match scenario.burst {
+        0 => scenario.interval * steps,
+        burst => scenario.gap * (steps / burst),
+    };
+    scenario.first_token_delay + pace
+}
+
+/// A string as JSON, quotes included.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// The value of a response's `date` header.
+fn date() -> String {
+    httpdate::fmt_http_date(SystemTime::now())
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
