@@ -1,14 +1,17 @@
 //! Every recorded openai and azure chat exchange in the corpus, against its independently computed digest.
 #![cfg(test)]
 
+#[path = "support/replies.rs"]
+mod replies;
 mod support;
 
 use std::{fs, path::Path};
 
 use bytes::Bytes;
 use http::HeaderMap;
+use replies::{Outcome, digest, run};
 use serde_json::{Value, json};
-use support::{Outcome, corpus, cuttings, digest, read_json, run};
+use support::{corpus, cuttings, read_json};
 use tidegate_wire::{
     ErrorClass,
     dialect::openai_chat::{ChatDecoder, Inbound, StreamEncoder, WholeEncoder, encode_request},
@@ -125,7 +128,7 @@ fn framed(lines: &[u8]) -> Vec<u8> {
         .into()
 }
 
-fn replies() -> impl Iterator<Item = Vector> {
+fn good_replies() -> impl Iterator<Item = Vector> {
     vectors()
         .into_iter()
         .filter(|vector| vector.status == 200 && !MISTAKEN.iter().any(|(id, _)| *id == vector.id))
@@ -134,7 +137,7 @@ fn replies() -> impl Iterator<Item = Vector> {
 #[test]
 fn every_reply_decodes_to_its_digest_however_it_is_split() {
     let mut checked = 0;
-    for vector in replies() {
+    for vector in good_replies() {
         let cuttings = cuttings(&vector.body, 1);
         let whole = vector.events(&cuttings[0]);
         assert_eq!(whole.result, Ok(()), "{}", vector.id);
@@ -180,7 +183,7 @@ fn every_refusal_keeps_the_backends_message_code_and_class() {
 #[test]
 fn relaying_and_translating_count_alike_and_tell_the_caller_the_same() {
     let mut checked = 0;
-    for vector in replies() {
+    for vector in good_replies() {
         for pieces in cuttings(&vector.body, 2) {
             let events = vector.events(&pieces);
             let relayed = vector.relayed(true, &pieces);
@@ -202,7 +205,7 @@ fn relaying_and_translating_count_alike_and_tell_the_caller_the_same() {
 #[test]
 fn an_openai_reply_is_relayed_byte_for_byte() {
     let mut checked = 0;
-    for vector in replies().filter(|vector| vector.id.starts_with("openai/")) {
+    for vector in good_replies().filter(|vector| vector.id.starts_with("openai/")) {
         for pieces in cuttings(&vector.body, 3) {
             let relayed = vector.relayed(true, &pieces);
             assert!(relayed.bytes() == vector.body, "{} changed on the way", vector.id);
@@ -215,7 +218,7 @@ fn an_openai_reply_is_relayed_byte_for_byte() {
 #[test]
 fn a_usage_chunk_that_nobody_asked_for_is_withheld_and_counted() {
     let mut withheld = 0;
-    for vector in replies().filter(|vector| vector.streaming && vector.expected["usage"].is_object()) {
+    for vector in good_replies().filter(|vector| vector.streaming && vector.expected["usage"].is_object()) {
         for pieces in cuttings(&vector.body, 4) {
             let relayed = vector.relayed(false, &pieces);
             assert!(relayed.progress.usage.is_some(), "{}", vector.id);
@@ -230,7 +233,7 @@ fn a_usage_chunk_that_nobody_asked_for_is_withheld_and_counted() {
 
 #[test]
 fn every_chunk_that_a_caller_gets_is_one_that_official_clients_read() {
-    for vector in replies().filter(|vector| vector.streaming) {
+    for vector in good_replies().filter(|vector| vector.streaming) {
         let relayed = vector.relayed(true, &[vector.body.clone().into()]);
         let text = String::from_utf8(relayed.bytes()).unwrap();
         for line in
@@ -251,7 +254,7 @@ fn every_chunk_that_a_caller_gets_is_one_that_official_clients_read() {
 #[test]
 fn o5_no_prefix_that_lacks_a_finish_is_a_success() {
     let mut checked = 0;
-    for vector in replies().filter(|vector| vector.streaming) {
+    for vector in good_replies().filter(|vector| vector.streaming) {
         let text = String::from_utf8(vector.body.clone()).unwrap();
         let last = text.rfind("\"finish_reason\":\"").unwrap();
         for (at, _) in text.match_indices('\n').filter(|(at, _)| *at < last) {
@@ -355,7 +358,7 @@ fn a_relayed_request_differs_only_in_model_and_the_wish_for_usage() {
 /// (fed with an extra comment line in each event, which the cheap look does not take) counts the same.
 #[test]
 fn the_cheap_look_counts_what_the_full_read_counts() {
-    for vector in replies().filter(|vector| vector.streaming) {
+    for vector in good_replies().filter(|vector| vector.streaming) {
         let text = String::from_utf8(vector.body.clone()).unwrap();
         let commented = text.replace("data: ", ": a comment\ndata: ");
         let choices = vector.plan(true).choices;
