@@ -357,10 +357,5 @@ fn not_json(error: &serde_json::Error, whole: bool) -> WireError {
 }
 
 fn whole_seconds(seconds: f64) -> Option<u64> {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "in range by the test before it"
-    )]
     (seconds > 0.0 && seconds < 1e15).then_some(seconds as u64)
 }
