@@ -1,0 +1,183 @@
+//! `cargo xtask test`: set-up, the Rust tests, the end-to-end tests in Python, and one closing line.
+//!
+//! A set-up step that fails counts as a failed test of that name: it is reported, never skipped silently, and
+//! the other tests still run. The last line, and no other, has the form `N passed, N failed`.
+
+use crate::python;
+use crate::step::{self, DebianPackage};
+use crate::tally::Tally;
+use anyhow::{Context, Result};
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
+
+/// Runs everything; the exit status says whether all passed.
+pub(crate) fn run() -> Result<ExitCode> {
+    let root = step::project_root()?;
+    let mut suite = Suite { tally: Tally::default(), failed_steps: Vec::new() };
+    suite.run(&root);
+    for failure in &suite.failed_steps {
+        eprintln!("failed: {failure}");
+    }
+    let Tally { passed, failed } = suite.tally;
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+struct Suite {
+    tally: Tally,
+    failed_steps: Vec<String>,
+}
+
+impl Suite {
+    fn run(&mut self, root: &Path) {
+        self.step("Debian packages", || step::debian_packages(&PROGRAMS));
+        self.rust_tests(root);
+        if root.join(END_TO_END).is_dir() {
+            self.end_to_end_tests(root);
+        } else {
+            println!("--- no {END_TO_END}: no end-to-end tests in Python");
+        }
+    }
+
+    fn rust_tests(&mut self, root: &Path) {
+        let mut command = step::cargo(root);
+        command.args(CARGO_TEST);
+        self.tests("cargo test", &mut command, Tally::libtest_line);
+    }
+
+    fn end_to_end_tests(&mut self, root: &Path) {
+        let Some(programs) = self.step("Python environment", || environment(root)) else { return };
+        let Some(gateway) = self.step("gateway binary", || gateway(root)) else { return };
+        let mut command = Command::new(programs.join("python"));
+        command.args(["-m", "pytest", "-q", "--color=no", END_TO_END]).current_dir(root);
+        command.env("TIDEGATE_BIN", gateway).env("PYTHONUNBUFFERED", "1");
+        self.tests("pytest", &mut command, Tally::pytest_line);
+    }
+
+    /// Runs one set-up step; its failure is counted and named.
+    fn step<T>(&mut self, name: &str, work: impl FnOnce() -> Result<T>) -> Option<T> {
+        match work() {
+            Ok(done) => Some(done),
+            Err(error) => {
+                self.fail(format!("{name}: {error:#}"));
+                None
+            }
+        }
+    }
+
+    /// Runs a test program. One that fails without a failed test (it did not build, or crashed) counts as one.
+    fn tests(&mut self, name: &str, command: &mut Command, count: fn(&mut Tally, &str)) {
+        let failed_before = self.tally.failed;
+        println!("--- {name}");
+        let tally = &mut self.tally;
+        let status = pass_lines_through(command, |line| count(tally, line));
+        match status {
+            Ok(status) if status.success() => {}
+            Ok(_) if self.tally.failed > failed_before => {}
+            Ok(status) => self.fail(format!("{name}: {status} without a failed test")),
+            Err(error) => self.fail(format!("{name}: {error:#}")),
+        }
+    }
+
+    fn fail(&mut self, what: String) {
+        self.tally.failed += 1;
+        self.failed_steps.push(what);
+    }
+}
+
+/// Runs `command`, printing each line of its standard output as it comes and showing it to `see`.
+fn pass_lines_through(command: &mut Command, mut see: impl FnMut(&str)) -> Result<ExitStatus> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start")?;
+    let output = child.stdout.take().context("no standard output")?;
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line?;
+        let line = String::from_utf8_lossy(&line);
+        println!("{line}");
+        see(&line);
+    }
+    Ok(child.wait()?)
+}
+
+fn environment(root: &Path) -> Result<PathBuf> {
+    if !python::has_interpreter() {
+        step::install(&["python3-venv"])?;
+    }
+    let requirements = std::fs::read_to_string(root.join(REQUIREMENTS)).context(REQUIREMENTS)?;
+    python::environment(&root.join(".xtask/venv"), &requirements)
+}
+
+/// The gateway that the end-to-end tests start: the debug build, as in the Rust tests.
+fn gateway(root: &Path) -> Result<PathBuf> {
+    step::run(
+        "build tidegate",
+        step::cargo(root).args(["build", "--quiet", "-p", "tidegate-server", "--bin", "tidegate"]),
+    )?;
+    let programs = std::env::current_exe()?;
+    Ok(programs.parent().context("xtask has no folder")?.join("tidegate"))
+}
+
+const PROGRAMS: [DebianPackage; 2] = [
+    DebianPackage { program: "curl", package: "curl" },
+    DebianPackage { program: "nginx", package: "nginx" },
+];
+/// Shows what passing tests print: the number of vectors checked, and what was left out where the corpus is absent.
+const CARGO_TEST: [&str; 5] = ["test", "--workspace", "--no-fail-fast", "--", "--show-output"];
+const END_TO_END: &str = "tests/e2e";
+const REQUIREMENTS: &str = "tests/requirements.txt";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    /// Counts lines of the form `2 ok 3 not`: a line of libtest's form would be counted again by the run of
+    /// `cargo xtask test` that these tests are part of.
+    fn count(tally: &mut Tally, line: &str) {
+        let words: Vec<&str> = line.split(' ').collect();
+        if let [passed, "ok", failed, "not"] = words.as_slice() {
+            tally.passed += passed.parse::<u64>().unwrap();
+            tally.failed += failed.parse::<u64>().unwrap();
+        }
+    }
+
+    fn suite() -> Suite {
+        Suite { tally: Tally::default(), failed_steps: Vec::new() }
+    }
+
+    #[test]
+    fn a_crash_without_a_failed_test_counts_as_one_failure() {
+        let mut suite = suite();
+        suite.tests("made up", &mut shell("echo 2 ok 0 not; exit 101"), count);
+        assert_eq!(suite.tally, Tally { passed: 2, failed: 1 });
+        assert_eq!(suite.failed_steps.len(), 1);
+    }
+
+    #[test]
+    fn a_failed_test_is_not_counted_twice() {
+        let mut suite = suite();
+        suite.tests("made up", &mut shell("echo 2 ok 3 not; exit 101"), count);
+        assert_eq!(suite.tally, Tally { passed: 2, failed: 3 });
+        assert!(suite.failed_steps.is_empty());
+    }
+
+    #[test]
+    fn a_program_that_cannot_start_is_a_failure() {
+        let mut suite = suite();
+        suite.tests("made up", &mut Command::new("no-such-program-here"), count);
+        assert_eq!(suite.tally, Tally { passed: 0, failed: 1 });
+    }
+
+    #[test]
+    fn a_failed_set_up_step_is_counted_and_named() {
+        let mut suite = suite();
+        let done: Option<()> = suite.step("network", || anyhow::bail!("unreachable"));
+        assert_eq!((done, suite.tally.failed), (None, 1));
+        assert_eq!(suite.failed_steps, ["network: unreachable"]);
+    }
+}
