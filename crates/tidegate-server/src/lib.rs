@@ -1,1 +1,3 @@
-//! Placeholder until the crate's first slice lands.
+//! The gateway: HTTP surface, configuration, command line.
+
+pub mod config;
