@@ -4,10 +4,10 @@
 //! process ([`run::start`]).
 
 mod caller;
+pub mod cli;
 pub mod config;
 mod gateway;
 mod http;
+pub mod probe;
 mod record;
 pub mod run;
-
-pub use gateway::Limits;

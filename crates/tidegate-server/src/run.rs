@@ -7,6 +7,7 @@
 use std::{
     io,
     net::SocketAddr,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,14 +16,15 @@ use std::{
     time::Duration,
 };
 
-use tidegate_engine::{ConnectOptions, Engine};
-use tidegate_wire::auth::Secret;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use tidegate_engine::Engine;
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     caller::{Listener, serve_worker},
-    config::Targets,
-    gateway::{Gateway, Limits},
+    config::{self, Config, HttpVersions, Targets, TlsFiles},
+    gateway::Gateway,
     http::Router,
     record::{CallLog, Metrics},
 };
@@ -47,38 +49,6 @@ impl Readiness {
     }
 }
 
-/// What a gateway is started with.
-pub struct Options {
-    /// Where it listens.
-    pub listeners: Vec<ListenOptions>,
-    /// Key that callers must show.
-    pub master_key: Option<Secret>,
-    /// Where calls go.
-    pub targets: Arc<Targets>,
-    /// How backends are connected to.
-    pub connect: ConnectOptions,
-    /// Bounds on callers.
-    pub limits: Limits,
-    /// Between SSE comments; zero: none.
-    pub heartbeat: Duration,
-    /// A caller that acknowledges nothing for this long is gone.
-    pub user_timeout: Duration,
-    /// How long running calls may go on once the drain has begun.
-    pub drain: Duration,
-    /// Worker threads.
-    pub workers: usize,
-}
-
-/// One listening address.
-pub struct ListenOptions {
-    /// Address and port; port 0: any free one.
-    pub address: SocketAddr,
-    /// TLS set-up, if it is to speak TLS.
-    pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Whether a caller that has sent FIN may go on reading.
-    pub half_close: bool,
-}
-
 /// A gateway at work. Dropping it stops it at once; [`Running::drain`] does so in good order.
 pub struct Running {
     addresses: Vec<SocketAddr>,
@@ -92,40 +62,58 @@ pub struct Running {
 /// Starts a gateway.
 ///
 /// # Errors
-/// An address can't be bound, a thread can't be started, or the connector's set-up fails.
-pub fn start(options: Options) -> io::Result<Running> {
-    let listeners = options
-        .listeners
-        .into_iter()
-        .map(|listen| {
-            let tls = listen.tls.map(tokio_rustls::TlsAcceptor::from);
-            Listener::bind(listen.address, tls, listen.half_close, options.limits, options.user_timeout)
-                .map_err(|error| {
-                    io::Error::new(error.kind(), format!("can't listen on {}: {error}", listen.address))
-                })
-        })
-        .collect::<io::Result<Vec<_>>>()?;
+/// An address can't be bound, a certificate can't be used, a thread can't be started, or the connector's set-up fails.
+pub fn start(config: &Config, targets: Targets) -> io::Result<Running> {
+    let listeners =
+        config.listen.iter().map(|listen| bind(listen, config)).collect::<io::Result<Vec<_>>>()?;
     let listeners = Arc::new(listeners);
     let addresses = listeners.iter().map(Listener::address).collect::<io::Result<Vec<_>>>()?;
     let metrics = Arc::new(Metrics::new());
     let calls = Arc::new(CallLog::start(metrics.clone())?);
     let (stage, _) = watch::channel(Stage::Running);
     let readiness = Readiness::default();
-    let mut workers = Vec::with_capacity(options.workers);
-    for index in 0..options.workers.max(1) {
+    let targets = Arc::new(targets);
+    let mut workers = Vec::with_capacity(config.workers);
+    for index in 0..config.workers.max(1) {
         let gateway = Gateway {
-            engine: Engine::new(&options.connect).map_err(io::Error::other)?,
-            targets: options.targets.clone(),
-            master_key: options.master_key.clone(),
+            engine: Engine::new(&config.connect).map_err(io::Error::other)?,
+            targets: targets.clone(),
+            master_key: config.master_key.clone(),
             recorder: calls.clone(),
             metrics: metrics.clone(),
-            limits: options.limits,
-            heartbeat: options.heartbeat,
+            limits: config.limits,
+            heartbeat: config.heartbeat,
             readiness: readiness.clone(),
         };
         workers.push(worker(index, gateway, listeners.clone(), stage.subscribe())?);
     }
-    Ok(Running { addresses, stage, readiness, workers, calls, drain: options.drain })
+    Ok(Running { addresses, stage, readiness, workers, calls, drain: config.drain })
+}
+
+fn bind(listen: &config::Listener, config: &Config) -> io::Result<Listener> {
+    let tls = listen.tls.as_ref().map(|files| tls_acceptor(files, listen.http)).transpose()?;
+    Listener::bind(listen, tls, config.limits, config.user_timeout)
+        .map_err(|error| io::Error::new(error.kind(), format!("can't listen on {}: {error}", listen.address)))
+}
+
+fn tls_acceptor(files: &TlsFiles, http: HttpVersions) -> io::Result<TlsAcceptor> {
+    let unusable =
+        |file: &Path, error: &dyn std::fmt::Display| io::Error::other(format!("{}: {error}", file.display()));
+    let chain = CertificateDer::pem_file_iter(&files.certificate)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unusable(&files.certificate, &error))?;
+    let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unusable(&files.key, &error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| unusable(&files.certificate, &error))?;
+    let offered = [(http.http2, "h2"), (http.http1, "http/1.1")];
+    tls.alpn_protocols =
+        offered.iter().filter(|(spoken, _)| *spoken).map(|(_, name)| name.as_bytes().to_vec()).collect();
+    Ok(TlsAcceptor::from(Arc::new(tls)))
 }
 
 fn worker(

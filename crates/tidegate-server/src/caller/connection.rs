@@ -35,7 +35,7 @@ use super::{
     tail::{FIRST_LOOK, Tail},
 };
 use crate::{
-    gateway::Limits,
+    config::{HttpVersions, Limits},
     http::{ReplyBody, Router},
     run::Stage,
 };
@@ -91,6 +91,7 @@ pub(crate) struct ConnectionOptions {
     /// Whether a caller that has sent FIN may go on reading.
     pub(crate) half_close: bool,
     pub(crate) tls: bool,
+    pub(crate) http: HttpVersions,
     pub(crate) limits: Limits,
 }
 

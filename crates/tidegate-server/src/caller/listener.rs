@@ -12,34 +12,39 @@ use super::{
     connection::{self, ConnectionOptions},
     socket::{CallerIo, CallerSocket},
 };
-use crate::{gateway::Limits, http::Router, run::Stage};
+use crate::{
+    config::{self, HttpVersions, Limits},
+    http::Router,
+    run::Stage,
+};
 
 /// A listening socket and how its connections are treated.
 pub(crate) struct Listener {
     socket: std::net::TcpListener,
     tls: Option<TlsAcceptor>,
     half_close: bool,
+    http: HttpVersions,
     limits: Limits,
     user_timeout: Duration,
 }
 
 impl Listener {
-    /// Binds `address`.
+    /// Binds the address that `listen` names.
     pub(crate) fn bind(
-        address: SocketAddr,
+        listen: &config::Listener,
         tls: Option<TlsAcceptor>,
-        half_close: bool,
         limits: Limits,
         user_timeout: Duration,
     ) -> io::Result<Self> {
-        let domain = socket2::Domain::for_address(address);
+        let domain = socket2::Domain::for_address(listen.address);
         let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
         // A restart must not wait for old connections to leave TIME_WAIT.
         socket.set_reuse_address(true)?;
         socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
+        socket.bind(&listen.address.into())?;
         socket.listen(BACKLOG)?;
-        Ok(Self { socket: socket.into(), tls, half_close, limits, user_timeout })
+        let (half_close, http) = (listen.half_close, listen.http);
+        Ok(Self { socket: socket.into(), tls, half_close, http, limits, user_timeout })
     }
 
     /// The address that it is bound to.
@@ -115,6 +120,7 @@ fn serve(
     let options = ConnectionOptions {
         half_close: listener.half_close,
         tls: listener.tls.is_some(),
+        http: listener.http,
         limits: listener.limits,
     };
     let (tls, router, stage) = (listener.tls.clone(), router.clone(), stage.clone());
@@ -138,6 +144,10 @@ async fn serve_plain(
     options: ConnectionOptions,
     stage: watch::Receiver<Stage>,
 ) {
+    if options.http.http1 != options.http.http2 {
+        let http2 = options.http.http2;
+        return connection::serve(CallerIo(socket.clone()), socket, http2, router, options, stage).await;
+    }
     let mut preface = [0; PREFACE.len()];
     let peeked = tokio::time::timeout(options.limits.header_time, peek_preface(&socket, &mut preface)).await;
     let Ok(Ok(http2)) = peeked else { return };

@@ -33,7 +33,7 @@ enum Kind {
 struct StreamBody {
     exchange: Exchange<Bytes>,
     context: CallerContext,
-    heartbeat: Heartbeat,
+    heartbeat: Option<Heartbeat>,
     ended: bool,
 }
 
@@ -57,8 +57,12 @@ impl ReplyBody {
     }
 
     /// A streamed reply.
-    pub(crate) fn stream(exchange: Exchange<Bytes>, context: CallerContext, heartbeat: Duration) -> Self {
-        let heartbeat = Heartbeat { every: heartbeat, due: Instant::now() + heartbeat, sleep: None };
+    pub(crate) fn stream(
+        exchange: Exchange<Bytes>,
+        context: CallerContext,
+        heartbeat: Option<Duration>,
+    ) -> Self {
+        let heartbeat = heartbeat.map(Heartbeat::every);
         let stream = StreamBody { exchange, context, heartbeat, ended: false };
         Self { kind: Kind::Stream(Box::new(stream)), running: None }
     }
@@ -115,7 +119,9 @@ impl StreamBody {
         }
         match self.exchange.poll_next(cx) {
             Poll::Ready(Some(Ok(bytes))) => {
-                self.heartbeat.postpone();
+                if let Some(heartbeat) = &mut self.heartbeat {
+                    heartbeat.postpone();
+                }
                 if let Some(meter) = self.exchange.meter() {
                     meter.delivered(bytes.len());
                 }
@@ -129,22 +135,24 @@ impl StreamBody {
                 }
                 Poll::Ready(None)
             }
-            Poll::Pending => self.heartbeat.poll(cx).map(|()| Some(Bytes::from_static(HEARTBEAT))),
+            Poll::Pending => match &mut self.heartbeat {
+                Some(heartbeat) => heartbeat.poll(cx).map(|()| Some(Bytes::from_static(HEARTBEAT))),
+                None => Poll::Pending,
+            },
         }
     }
 }
 
 impl Heartbeat {
+    fn every(every: Duration) -> Self {
+        Self { every, due: Instant::now() + every, sleep: None }
+    }
+
     fn postpone(&mut self) {
-        if !self.every.is_zero() {
-            self.due = Instant::now() + self.every;
-        }
+        self.due = Instant::now() + self.every;
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.every.is_zero() {
-            return Poll::Pending;
-        }
         let due = self.due;
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(due)));
         while sleep.as_mut().poll(cx).is_ready() {

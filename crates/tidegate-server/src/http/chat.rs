@@ -17,10 +17,7 @@ use super::{
     body::ReplyBody,
     respond::{self, CALL_ID},
 };
-use crate::{
-    caller::CallerContext,
-    gateway::{Gateway, Limits},
-};
+use crate::{caller::CallerContext, config::Limits, gateway::Gateway};
 
 /// Answers one chat request.
 ///
@@ -55,7 +52,7 @@ async fn call(
     );
     let prepared = gateway.targets.resolve(&inbound.model).and_then(|(target, model)| {
         let prepared = target.endpoint.prepare(&inbound, model)?;
-        Ok((target, prepared))
+        Ok((Arc::clone(target), prepared))
     });
     let (target, prepared) = match prepared {
         Ok(prepared) => prepared,
@@ -115,15 +112,12 @@ fn with_head(body: ReplyBody, id: &str, content_type: &'static str) -> Response<
 /// Reads the request body, within bounds of size and time.
 async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, WireError> {
     let too_large = || {
-        WireError::new(
-            ErrorClass::TooLarge,
-            format!("the request body is larger than {} bytes", limits.body_bytes),
-        )
+        WireError::new(ErrorClass::TooLarge, format!("the request body is larger than {} bytes", limits.body))
     };
-    if body.size_hint().lower() > limits.body_bytes as u64 {
+    if body.size_hint().lower() > limits.body as u64 {
         return Err(too_large());
     }
-    match tokio::time::timeout(limits.body_time, collect(body, limits.body_bytes)).await {
+    match tokio::time::timeout(limits.body_time, collect(body, limits.body)).await {
         Ok(Ok(Some(bytes))) => Ok(bytes),
         Ok(Ok(None)) => Err(too_large()),
         Ok(Err(error)) => Err(WireError::bad_request(format!("the request body broke off: {error}"))),

@@ -83,13 +83,12 @@ async fn route(
     response.map(|body| body.running(running))
 }
 
+/// The operator's own names; a host's whole catalogue is the host's to list.
 fn models(gateway: &Gateway) -> bytes::Bytes {
     let data: Vec<_> = gateway
         .targets
         .models()
-        .map(|(name, owner)| {
-            serde_json::json!({"id": name, "object": "model", "created": 0, "owned_by": owner})
-        })
+        .map(|name| serde_json::json!({"id": name, "object": "model", "created": 0, "owned_by": "tidegate"}))
         .collect();
     serde_json::json!({"object": "list", "data": data}).to_string().into()
 }

@@ -277,11 +277,18 @@ async fn send_http2(
     while !rest.is_empty() {
         stream.reserve_capacity(rest.len());
         let admitted = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await;
-        let admitted = admitted.ok_or_else(|| io::Error::other("stream closed"))?.map_err(io::Error::other)?;
+        let admitted =
+            admitted.ok_or_else(|| io::Error::other("stream closed"))?.map_err(io::Error::other)?;
         let piece = rest.split_to(admitted.min(rest.len()));
         stream.send_data(piece, rest.is_empty()).map_err(io::Error::other)?;
     }
-    Ok(Caller::Http2(Box::new(Http2Caller { response: Some(response), body: None, stream, driver, requests })))
+    Ok(Caller::Http2(Box::new(Http2Caller {
+        response: Some(response),
+        body: None,
+        stream,
+        driver,
+        requests,
+    })))
 }
 
 impl Http2Caller {

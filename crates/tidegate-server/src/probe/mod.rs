@@ -271,7 +271,8 @@ impl Call {
         let deadline = Instant::now() + ARRIVAL;
         while Instant::now() < deadline {
             tokio::time::sleep(FILLING).await;
-            let written = self.observe(simulator, ARRIVAL, |_| true).await.map_or(0, |seen| seen.bytes_written);
+            let written =
+                self.observe(simulator, ARRIVAL, |_| true).await.map_or(0, |seen| seen.bytes_written);
             if written > 0 && written == before {
                 return;
             }
@@ -283,11 +284,14 @@ impl Call {
         let Self { caller, tag, began_ns } = self;
         let (at_ns, gone) = caller.hang_up(cell.hang_up()).await?;
         let simulator = gateway.simulator(cell.phase());
-        let closed = observe(simulator, tag.as_deref(), began_ns, plan.patience, |seen| seen.closed_ns.is_some()).await;
+        let closed =
+            observe(simulator, tag.as_deref(), began_ns, plan.patience, |seen| seen.closed_ns.is_some())
+                .await;
         match closed.and_then(|seen| seen.closed_ns.map(|closed_ns| (seen, closed_ns))) {
             Some((seen, closed_ns)) => {
                 // An HTTP/2 backend must lose the stream alone, not the connection that others share.
-                if cell.http() == 2 && seen.closed_how == Some(ClosedHow::H2Lost) && cell.phase().is_tagged() {
+                if cell.http() == 2 && seen.closed_how == Some(ClosedHow::H2Lost) && cell.phase().is_tagged()
+                {
                     cell.lost_connection();
                 }
                 cell.stopped(Duration::from_nanos(closed_ns.saturating_sub(at_ns)));

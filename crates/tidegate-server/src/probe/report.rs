@@ -164,7 +164,8 @@ impl Report {
                 cell.never
             );
         }
-        let number = |percent| self.percentile_us(percent).map_or_else(|| "-".to_owned(), |us| us.to_string());
+        let number =
+            |percent| self.percentile_us(percent).map_or_else(|| "-".to_owned(), |us| us.to_string());
         let _ = writeln!(
             table,
             "\n{} calls in {} cells: hang-up to backend closed p50 {} µs, p99 {} µs, max {} µs; never stopped: {}",

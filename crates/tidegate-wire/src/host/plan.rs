@@ -6,6 +6,7 @@ use super::{Dialect, ReplyPlan};
 use crate::{
     dialect::{
         Decoder, Encoder,
+        bedrock_converse::ConverseDecoder,
         openai_chat::{ChatDecoder, StreamEncoder, WholeEncoder},
     },
     framing::Framing,
@@ -52,23 +53,7 @@ impl ReplyPlan {
     fn decoder(&self) -> Box<dyn Decoder> {
         match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
-            Dialect::BedrockConverse => Box::new(NotBuiltIn),
+            Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
         }
-    }
-}
-
-/// Stands where the bedrock-converse decoder goes. Never made in a call, because no such request can be prepared.
-struct NotBuiltIn;
-
-impl Decoder for NotBuiltIn {
-    fn frame(&mut self, _: crate::framing::Frame<'_>, _: &mut Vec<Event>) -> Result<(), crate::WireError> {
-        self.finish(&mut Vec::new())
-    }
-
-    fn finish(&mut self, _: &mut Vec<Event>) -> Result<(), crate::WireError> {
-        Err(crate::WireError::new(
-            crate::ErrorClass::Internal,
-            "the bedrock-converse dialect is not built in",
-        ))
     }
 }

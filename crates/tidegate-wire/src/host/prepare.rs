@@ -10,7 +10,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan};
 use crate::{
     ErrorClass, WireError,
-    dialect::openai_chat::{self, RelayShape, RequestShape},
+    dialect::{
+        bedrock_converse::{self, EncodeOptions},
+        openai_chat::{self, RelayShape, RequestShape},
+    },
     hub::ChatRequest,
     outbound::Outbound,
 };
@@ -28,7 +31,9 @@ impl Endpoint {
                 stream_options: self.knows_stream_options(),
                 rename_max_tokens: self.renames_max_tokens(model),
             }),
-            Dialect::BedrockConverse => self.encode_bedrock(&inbound.decode()?)?,
+            Dialect::BedrockConverse => {
+                bedrock_converse::encode_request(&inbound.decode()?, &EncodeOptions { model })?
+            }
         };
         let plan = ReplyPlan {
             dialect: self.host.dialect,
@@ -55,7 +60,7 @@ impl Endpoint {
                 },
             )
             .into(),
-            Dialect::BedrockConverse => self.encode_bedrock(request)?,
+            Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model })?,
         };
         let plan = ReplyPlan {
             dialect: self.host.dialect,
@@ -65,10 +70,6 @@ impl Endpoint {
             model: request.model.clone(),
         };
         self.prepared(plan, model, body)
-    }
-
-    fn encode_bedrock(&self, _request: &ChatRequest) -> Result<Bytes, WireError> {
-        Err(WireError::new(ErrorClass::Internal, "the bedrock-converse dialect is not built in"))
     }
 
     fn prepared(&self, plan: ReplyPlan, model: &str, body: Bytes) -> Result<Prepared, WireError> {

@@ -5,12 +5,15 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::Dialect;
-use crate::{WireError, dialect::openai_chat};
+use crate::{
+    WireError,
+    dialect::{bedrock_converse, openai_chat},
+};
 
 pub(super) fn decode(dialect: Dialect, status: u16, headers: &HeaderMap, body: &[u8]) -> WireError {
     let error = match dialect {
         Dialect::OpenaiChat => openai_chat::decode_error_body(status, body),
-        Dialect::BedrockConverse => openai_chat::decode_error_body(status, body),
+        Dialect::BedrockConverse => bedrock_converse::decode_error(status, headers, body),
     };
     error.with_upstream_status(status).with_retry_after(retry_after(headers))
 }

@@ -1,0 +1,121 @@
+//! The command line: one file for each command that has more to it than a call.
+//!
+//! Prints for people on standard output and problems on standard error; exit status 0: done, 1: it did not hold or failed,
+//! 2: wrong use.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
+
+mod demo;
+mod logging;
+mod probe;
+mod sim;
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    config::{self, Config, Problem},
+    run,
+};
+
+/// A gateway for LLM backends: when the caller hangs up, the backend stops.
+#[derive(Parser)]
+#[command(name = "tidegate", version, arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the gateway.
+    Serve {
+        /// Configuration file; without one, hosts come from OPENAI_API_KEY, AZURE_API_*, AWS_* and so on.
+        #[arg(short, long, env = "TIDEGATE_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Say what is wrong with a configuration, and what it amounts to.
+    Check {
+        /// Configuration file; without one, the environment is looked at.
+        #[arg(short, long, env = "TIDEGATE_CONFIG")]
+        config: Option<PathBuf>,
+    },
+    /// Watch callers hang up and backends stop, on simulated backends; nothing to install, no key.
+    Demo(demo::Options),
+    /// Measure hang-up to backend closed for any OpenAI-compatible gateway.
+    Probe(probe::Options),
+    /// Run simulated backends.
+    Sim(sim::Options),
+}
+
+/// Runs the command line of this process.
+pub fn run() -> ExitCode {
+    let result = match Arguments::parse().command {
+        Command::Serve { config } => serve(config),
+        Command::Check { config } => return check(config),
+        Command::Demo(options) => demo::run(&options),
+        Command::Probe(options) => probe::run(&options),
+        Command::Sim(options) => sim::run(&options),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("tidegate: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(file: Option<PathBuf>) -> io::Result<ExitCode> {
+    let config = match load(file) {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
+    logging::start(&config.log)?;
+    let targets = runtime()?.block_on(config.targets());
+    let targets = match targets {
+        Ok(targets) => targets,
+        Err(problems) => return Ok(show(&problems)),
+    };
+    let hosts: Vec<_> = targets.hosts().map(|(name, _)| name.to_owned()).collect();
+    let running = run::start(&config, targets)?;
+    for (address, listen) in running.addresses().iter().zip(&config.listen) {
+        let scheme = if listen.tls.is_some() { "https" } else { "http" };
+        tracing::info!("listening on {scheme}://{address}, hosts: {}", hosts.join(", "));
+    }
+    running.until_signalled()?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(file: Option<PathBuf>) -> ExitCode {
+    match load(file) {
+        Ok(config) => {
+            print!("{config}");
+            ExitCode::SUCCESS
+        }
+        Err(code) => code,
+    }
+}
+
+/// The configuration, with its warnings shown; or the exit status, with its errors shown.
+fn load(file: Option<PathBuf>) -> Result<Config, ExitCode> {
+    let loaded = config::load(file.as_deref(), &|name| std::env::var(name).ok());
+    match loaded.into_result() {
+        Ok((config, warnings)) => {
+            show(&warnings);
+            Ok(config)
+        }
+        Err(problems) => Err(show(&problems)),
+    }
+}
+
+fn show(problems: &[Problem]) -> ExitCode {
+    for problem in problems {
+        eprintln!("{problem}");
+    }
+    ExitCode::FAILURE
+}
+
+fn runtime() -> io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}

@@ -1,0 +1,193 @@
+//! `tidegate probe`: the hang-up matrix against any gateway, as a table or as JSON.
+
+use std::{io, net::SocketAddr, process::ExitCode, time::Duration};
+
+use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tidegate_sim::SimHandle;
+
+use crate::probe::{self, Embedded, Gateway, HangUp, Phase, Plan};
+
+/// What to probe.
+#[derive(Args)]
+pub(super) struct Options {
+    /// Address of the gateway under test, for example 127.0.0.1:8080; without it, an embedded Tidegate is probed.
+    #[arg(long)]
+    gateway: Option<SocketAddr>,
+    /// Key that the gateway under test wants.
+    #[arg(long, requires = "gateway")]
+    key: Option<String>,
+    /// Where the simulated backends listen: point the gateway under test there.
+    #[arg(long, default_value = "127.0.0.1:9900", requires = "gateway")]
+    backends_on: SocketAddr,
+    /// Name under which the gateway under test reaches a backend, as BACKEND=MODEL (openai=gpt-sim).
+    #[arg(long, value_name = "BACKEND=MODEL", requires = "gateway", value_parser = pair)]
+    model: Vec<(String, String)>,
+    /// Calls in each cell.
+    #[arg(short = 'n', long, default_value_t = 20)]
+    calls: usize,
+    /// Only these phases.
+    #[arg(long, value_delimiter = ',', value_parser = phase)]
+    phases: Vec<Phase>,
+    /// Only these kinds of hang-up.
+    #[arg(long, value_delimiter = ',', value_parser = hang_up)]
+    hangups: Vec<HangUp>,
+    /// Only these backends.
+    #[arg(long, value_delimiter = ',')]
+    backends: Vec<String>,
+    /// Only this HTTP version between gateway and backend.
+    #[arg(long)]
+    http: Option<Http>,
+    /// Exit with status 1 unless every backend stopped and p99 of every cell is at most this.
+    #[arg(long, value_name = "MICROSECONDS")]
+    p99_us: Option<u64>,
+    /// Print one JSON object for each cell.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Http {
+    #[value(name = "1")]
+    One,
+    #[value(name = "2")]
+    Two,
+}
+
+pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
+    let mut embedded;
+    let mut other;
+    let gateway: &mut dyn Gateway = match options.gateway {
+        None => {
+            embedded = Embedded::start(None)?;
+            &mut embedded
+        }
+        Some(address) => {
+            other = Other::start(address, options)?;
+            &mut other
+        }
+    };
+    let plan = plan(options);
+    let bar = progress_bar(options.json);
+    let report = super::runtime()?.block_on(probe::run(gateway, &plan, |done, total, cell| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+        bar.set_message(format!("{} {} {}", cell.backend(), cell.phase(), cell.hang_up()));
+    }))?;
+    bar.finish_and_clear();
+    if options.json {
+        println!("{}", report.json());
+    } else {
+        print!("{}", report.table());
+    }
+    let holds = options.p99_us.map_or(report.never() == 0, |bound| report.holds(bound));
+    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn plan(options: &Options) -> Plan {
+    let all = Plan::default();
+    let or = |given: &Vec<String>, all: Vec<String>| if given.is_empty() { all } else { given.clone() };
+    Plan {
+        backends: or(&options.backends, all.backends),
+        phases: if options.phases.is_empty() { all.phases } else { options.phases.clone() },
+        hang_ups: if options.hangups.is_empty() { all.hang_ups } else { options.hangups.clone() },
+        http: match (options.http, options.gateway) {
+            (Some(Http::One), _) | (None, Some(_)) => vec![1],
+            (Some(Http::Two), _) => vec![2],
+            (None, None) => all.http,
+        },
+        calls: options.calls,
+        patience: all.patience,
+    }
+}
+
+/// A bar on standard error; none where the output is for machines or nobody looks.
+pub(super) fn progress_bar(hidden: bool) -> ProgressBar {
+    let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(Some(1), target);
+    if let Ok(style) = ProgressStyle::with_template("{bar:32} {pos}/{len}  {msg}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// A gateway that somebody else runs.
+struct Other {
+    address: SocketAddr,
+    key: Option<String>,
+    models: Vec<(String, String)>,
+    backends: SimHandle,
+}
+
+impl Other {
+    fn start(address: SocketAddr, options: &Options) -> io::Result<Self> {
+        let listener = tidegate_sim::Listener { address: options.backends_on, ..Default::default() };
+        let config = tidegate_sim::Config { listeners: vec![listener], ..Default::default() };
+        let backends = tidegate_sim::Simulator::spawn_thread(config)?;
+        let models = if options.model.is_empty() {
+            probe::BACKENDS.iter().map(|backend| ((*backend).to_owned(), format!("{backend}/sim"))).collect()
+        } else {
+            options.model.clone()
+        };
+        Ok(Self { address, key: options.key.clone(), models, backends })
+    }
+}
+
+impl Gateway for Other {
+    fn plain(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn tls(&self) -> Option<(SocketAddr, &str)> {
+        None
+    }
+
+    fn key(&self) -> Option<&str> {
+        self.key.as_deref()
+    }
+
+    fn model(&self, backend: &str, phase: Phase, _http: u8) -> Option<String> {
+        // These three need a gateway that the probe configures itself.
+        if matches!(phase, Phase::Connecting | Phase::Sending | Phase::Draining) {
+            return None;
+        }
+        self.models.iter().find(|(name, _)| name == backend).map(|(_, model)| model.clone())
+    }
+
+    fn simulator(&self, _phase: Phase) -> &SimHandle {
+        &self.backends
+    }
+
+    fn drain(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    fn renew(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (backend, model) = text.split_once('=').ok_or("write BACKEND=MODEL")?;
+    if !probe::BACKENDS.contains(&backend) {
+        return Err(format!("backends are: {}", probe::BACKENDS.join(", ")));
+    }
+    Ok((backend.to_owned(), model.to_owned()))
+}
+
+fn phase(text: &str) -> Result<Phase, String> {
+    let names = || Phase::ALL.map(Phase::name).join(", ");
+    Phase::ALL
+        .into_iter()
+        .find(|phase| phase.name() == text)
+        .ok_or_else(|| format!("phases are: {}", names()))
+}
+
+fn hang_up(text: &str) -> Result<HangUp, String> {
+    let names = || HangUp::ALL.map(HangUp::name).join(", ");
+    HangUp::ALL
+        .into_iter()
+        .find(|kind| kind.name() == text)
+        .ok_or_else(|| format!("hang-ups are: {}", names()))
+}

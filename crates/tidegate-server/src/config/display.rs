@@ -1,0 +1,175 @@
+//! The effective configuration as YAML: every key with the value in force, secrets redacted.
+//!
+//! What is printed can be read again; a secret then is the word `[redacted]`. Called by `tidegate check`.
+
+use std::{
+    fmt::{self, Write},
+    time::Duration,
+};
+
+use tidegate_engine::{Clocks, HttpVersion};
+
+use super::{Config, Host, Key, Limits, Listener, LogFormat};
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("listen:\n")?;
+        self.listen.iter().try_for_each(|listener| write_listener(f, listener))?;
+        match self.master_key {
+            Some(_) => writeln!(f, "master_key: {REDACTED}")?,
+            None => f.write_str("# master_key: none, so loopback only\n")?,
+        }
+        f.write_str("hosts:\n")?;
+        self.hosts.iter().try_for_each(|host| write_host(f, host))?;
+        if !self.models.is_empty() {
+            f.write_str("models:\n")?;
+        }
+        for model in &self.models {
+            writeln!(f, "  {}: {}", quoted(&model.name), quoted(&model.target))?;
+        }
+        write_limits(f, &self.limits)?;
+        writeln!(f, "heartbeat: {}", time(self.heartbeat.unwrap_or_default()))?;
+        writeln!(f, "user_timeout: {}", time(self.user_timeout))?;
+        writeln!(f, "drain: {}", time(self.drain))?;
+        self.write_connect(f)?;
+        self.write_log(f)?;
+        writeln!(f, "workers: {}", self.workers)
+    }
+}
+
+impl Config {
+    fn write_connect(&self, f: &mut impl Write) -> fmt::Result {
+        f.write_str("connect:\n")?;
+        if let Some(file) = &self.connect.ca_file {
+            writeln!(f, "  ca_file: {}", quoted(&file.to_string_lossy()))?;
+        }
+        writeln!(f, "  proxy_from_env: {}", self.connect.proxy_from_env)?;
+        writeln!(f, "  idle_timeout: {}", time(self.connect.idle_timeout))?;
+        writeln!(f, "  user_timeout: {}", time(self.connect.user_timeout))
+    }
+
+    fn write_log(&self, f: &mut impl Write) -> fmt::Result {
+        let format = match self.log.format {
+            LogFormat::Text => "text",
+            LogFormat::Json => "json",
+        };
+        writeln!(f, "log:\n  format: {format}\n  level: {}", self.log.level.name())?;
+        match &self.log.file {
+            Some(file) => writeln!(f, "  file: {}", quoted(&file.to_string_lossy())),
+            None => Ok(()),
+        }
+    }
+}
+
+fn write_listener(f: &mut impl Write, listener: &Listener) -> fmt::Result {
+    writeln!(f, "  - address: {}", quoted(&listener.address.to_string()))?;
+    if let Some(tls) = &listener.tls {
+        writeln!(f, "    tls:")?;
+        writeln!(f, "      certificate: {}", quoted(&tls.certificate.to_string_lossy()))?;
+        writeln!(f, "      key: {}", quoted(&tls.key.to_string_lossy()))?;
+    }
+    let versions = match (listener.http.http1, listener.http.http2) {
+        (true, true) => "[1, 2]",
+        (false, true) => "[2]",
+        (_, false) => "[1]",
+    };
+    writeln!(f, "    half_close: {}\n    http: {versions}", listener.half_close)
+}
+
+fn write_host(f: &mut impl Write, host: &Host) -> fmt::Result {
+    writeln!(f, "  {}:\n    kind: {}", quoted(&host.name), host.row.name)?;
+    match host.url(host.region.as_deref()) {
+        Some(url) => writeln!(f, "    base_url: {}", quoted(&url))?,
+        None => writeln!(f, "    # base_url and region: from the AWS default chain")?,
+    }
+    if let Some(version) = &host.api_version {
+        writeln!(f, "    api_version: {}", quoted(version))?;
+    }
+    if let Some(region) = &host.region {
+        writeln!(f, "    region: {}", quoted(region))?;
+    }
+    write_key(f, &host.key)?;
+    if !host.headers.is_empty() {
+        writeln!(f, "    headers:")?;
+    }
+    for name in host.headers.keys() {
+        writeln!(f, "      {}: {REDACTED}", quoted(name.as_str()))?;
+    }
+    let version = match host.http {
+        HttpVersion::Auto => "auto",
+        HttpVersion::Http1 => "1",
+        HttpVersion::Http2 => "2",
+    };
+    writeln!(f, "    http: {version}")?;
+    write_clocks(f, &host.clocks)
+}
+
+fn write_key(f: &mut impl Write, key: &Key) -> fmt::Result {
+    match key {
+        Key::None => writeln!(f, "    # no key"),
+        Key::ApiKey(_) => writeln!(f, "    api_key: {REDACTED}"),
+        Key::Token(_) => writeln!(f, "    token: {REDACTED}"),
+        Key::AwsChain => writeln!(f, "    # credentials: from the AWS default chain"),
+        Key::AwsKeys { session_token, .. } => {
+            writeln!(f, "    access_key_id: {REDACTED}\n    secret_access_key: {REDACTED}")?;
+            match session_token {
+                Some(_) => writeln!(f, "    session_token: {REDACTED}"),
+                None => Ok(()),
+            }
+        }
+    }
+}
+
+fn write_clocks(f: &mut impl Write, clocks: &Clocks) -> fmt::Result {
+    let Clocks { connect, response_headers, first_token, idle, total } = *clocks;
+    writeln!(f, "    clocks:")?;
+    writeln!(f, "      connect: {}", time(connect))?;
+    writeln!(f, "      response_headers: {}", time(response_headers))?;
+    writeln!(f, "      first_token: {}", time(first_token))?;
+    writeln!(f, "      idle: {}", time(idle))?;
+    writeln!(f, "      total: {}", time(total))
+}
+
+fn write_limits(f: &mut impl Write, limits: &Limits) -> fmt::Result {
+    let Limits { body, header_bytes, header_time, body_time, idle_time } = *limits;
+    writeln!(f, "limits:\n  body: {}\n  header_bytes: {}", bytes(body), bytes(header_bytes))?;
+    writeln!(f, "  header_time: {}\n  body_time: {}", time(header_time), time(body_time))?;
+    writeln!(f, "  idle_time: {}", time(idle_time))
+}
+
+/// In the largest unit that fits without a rest.
+fn time(duration: Duration) -> String {
+    let milliseconds = duration.as_millis();
+    let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    let fits = units.into_iter().find(|(unit, _)| milliseconds > 0 && milliseconds.is_multiple_of(*unit));
+    match fits {
+        Some((unit, name)) => format!("{}{name}", milliseconds / unit),
+        None if milliseconds == 0 => "0s".to_owned(),
+        None => format!("{milliseconds}ms"),
+    }
+}
+
+fn bytes(size: usize) -> String {
+    let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    let fits = units.into_iter().find(|(unit, _)| size.is_multiple_of(*unit));
+    fits.map_or_else(|| size.to_string(), |(unit, name)| format!("{}{name}", size / unit))
+}
+
+/// A double-quoted YAML scalar; dollar signs doubled, as references are written with one.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '$' => quoted.push_str("$$"),
+            control if control.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(control))),
+            other => quoted.push(other),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// Quoted, since a bare `[` begins a list.
+const REDACTED: &str = "\"[redacted]\"";

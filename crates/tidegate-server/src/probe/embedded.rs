@@ -1,0 +1,183 @@
+//! A Tidegate in this process, with simulators behind it for every phase, as the probe's gateway.
+
+use std::{io, net::SocketAddr, time::Duration};
+
+use tidegate_sim::{Config as SimConfig, Listener, ListenerKind, Scenario, SimHandle, Simulator};
+
+use super::{BACKENDS, Gateway, Phase};
+use crate::{
+    config::{self, Config},
+    run::{self, Running},
+};
+
+/// A Tidegate and its simulated backends.
+pub struct Embedded {
+    backends: SimHandle,
+    /// Reads no request.
+    deaf: SimHandle,
+    /// Accepts and says nothing.
+    silent: SimHandle,
+    config: Config,
+    certificate: String,
+    running: Option<Running>,
+    plain: SocketAddr,
+    tls: SocketAddr,
+    // The certificate's files, for as long as gateways are started from them.
+    _files: tempfile::TempDir,
+}
+
+impl Embedded {
+    /// Starts simulators and a gateway on free loopback ports. `backends` is where the simulated backends listen.
+    ///
+    /// # Errors
+    /// Ports, threads or temporary files can't be had.
+    pub fn start(backends: Option<SocketAddr>) -> io::Result<Self> {
+        let files = tempfile::tempdir()?;
+        let certified =
+            rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).map_err(io::Error::other)?;
+        std::fs::write(files.path().join("certificate.pem"), certified.cert.pem())?;
+        std::fs::write(files.path().join("key.pem"), certified.signing_key.serialize_pem())?;
+
+        let plain = |address: Option<SocketAddr>| {
+            let listener = Listener::default();
+            Listener { address: address.unwrap_or(listener.address), ..listener }
+        };
+        let backends =
+            Simulator::spawn_thread(SimConfig { listeners: vec![plain(backends)], ..SimConfig::default() })?;
+        let deaf = Simulator::spawn_thread(SimConfig {
+            listeners: vec![Listener { receive_buffer: Some(SMALL_BUFFER), ..Listener::default() }],
+            scenario: Scenario { never_read: true, ..Scenario::default() },
+            http2_window: Some(u32::from(u16::MAX)),
+            ..SimConfig::default()
+        })?;
+        let silent = Simulator::spawn_thread(SimConfig::one(ListenerKind::BlackHole))?;
+
+        let text = configuration(&backends, &deaf, &silent, files.path());
+        let config = config::parse("embedded", &text, &|_| None)
+            .into_result()
+            .map_err(|problems| io::Error::other(format!("{problems:?}")))?
+            .0;
+        let unbound = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut embedded = Self {
+            backends,
+            deaf,
+            silent,
+            config,
+            certificate: certified.cert.pem(),
+            running: None,
+            plain: unbound,
+            tls: unbound,
+            _files: files,
+        };
+        embedded.renew()?;
+        Ok(embedded)
+    }
+
+    /// The simulated backends.
+    pub fn backends(&self) -> &SimHandle {
+        &self.backends
+    }
+}
+
+impl Gateway for Embedded {
+    fn plain(&self) -> SocketAddr {
+        self.plain
+    }
+
+    fn tls(&self) -> Option<(SocketAddr, &str)> {
+        Some((self.tls, &self.certificate))
+    }
+
+    fn key(&self) -> Option<&str> {
+        None
+    }
+
+    fn model(&self, backend: &str, phase: Phase, http: u8) -> Option<String> {
+        let way = match phase {
+            Phase::Connecting => "silent",
+            Phase::Sending => "deaf",
+            _ => "here",
+        };
+        Some(format!("{backend}-{way}-h{http}/sim"))
+    }
+
+    fn simulator(&self, phase: Phase) -> &SimHandle {
+        match phase {
+            Phase::Connecting => &self.silent,
+            Phase::Sending => &self.deaf,
+            _ => &self.backends,
+        }
+    }
+
+    fn drain(&mut self) -> io::Result<bool> {
+        let Some(running) = &self.running else { return Ok(false) };
+        running.begin_drain();
+        Ok(true)
+    }
+
+    fn renew(&mut self) -> io::Result<()> {
+        if let Some(running) = self.running.take() {
+            running.stop()?;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        // On a thread of its own, for the caller may be inside a runtime.
+        let config = &self.config;
+        let targets =
+            std::thread::scope(|scope| scope.spawn(move || runtime.block_on(config.targets())).join())
+                .map_err(|_| io::Error::other("building targets panicked"))?
+                .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
+        let running = run::start(&self.config, targets)?;
+        if let [plain, tls] = running.addresses() {
+            (self.plain, self.tls) = (*plain, *tls);
+        }
+        self.running = Some(running);
+        Ok(())
+    }
+}
+
+/// The gateway's configuration: each backend over each HTTP version, at each simulator.
+fn configuration(
+    backends: &SimHandle,
+    deaf: &SimHandle,
+    silent: &SimHandle,
+    files: &std::path::Path,
+) -> String {
+    let files = files.display();
+    let mut text = format!(
+        "listen:\n  - address: 127.0.0.1:0\n  - address: 127.0.0.1:0\n    tls: {{certificate: {files}/certificate.pem, key: {files}/key.pem}}\nworkers: 1\ndrain: {}s\nconnect: {{proxy_from_env: false}}\nlog: {{level: error}}\nhosts:\n",
+        DRAIN.as_secs()
+    );
+    for (way, scheme, simulator) in
+        [("here", "http", backends), ("deaf", "http", deaf), ("silent", "https", silent)]
+    {
+        for backend in BACKENDS {
+            for http in [1, 2] {
+                text.push_str(&host(
+                    &format!("{backend}-{way}-h{http}"),
+                    backend,
+                    scheme,
+                    simulator.address(),
+                    http,
+                ));
+            }
+        }
+    }
+    text
+}
+
+fn host(name: &str, backend: &str, scheme: &str, address: SocketAddr, http: u8) -> String {
+    let how = match backend {
+        "azure" => "base_url: BASE, api_version: 2024-10-21, api_key: simulated",
+        "bedrock" => {
+            "base_url: BASE, region: us-east-1, access_key_id: AKIDSIMULATED, secret_access_key: simulated"
+        }
+        _ => "base_url: BASE/v1, api_key: simulated",
+    };
+    let how = how.replace("BASE", &format!("\"{scheme}://{address}\"")).replace("\"/v1", "/v1\"");
+    format!("  {name}: {{kind: {backend}, http: {http}, {how}}}\n")
+}
+
+/// Longer than a probe of one cell.
+const DRAIN: Duration = Duration::from_secs(60);
+/// A receive buffer that is soon full, in bytes.
+const SMALL_BUFFER: usize = 4096;
