@@ -187,6 +187,18 @@ async fn a_caller_that_does_not_read_blocks_the_backend_and_its_close_is_noted()
 }
 
 #[tokio::test]
+async fn a_fin_is_noted_while_a_write_is_blocked_though_nothing_fails() {
+    let listener = Listener { send_buffer: Some(16 << 10), ..Listener::default() };
+    let sim = Simulator::spawn_thread(Config { listeners: vec![listener], ..Config::default() }).unwrap();
+    let mut client = Client::connect(sim.address()).await;
+    client.send(&request(OPENAI, "tokens=1000000,text=4096,tag=half", STREAM)).await;
+    assert!(sim.wait_for("half", SECONDS, |seen| seen.phase_at_close == Phase::Blocked).await.is_some());
+    socket2::SockRef::from(&client.stream).shutdown(std::net::Shutdown::Write).unwrap();
+    let seen = sim.observation("half", SECONDS).await.unwrap();
+    assert_eq!((seen.closed_how, seen.phase_at_close), (Some(ClosedHow::Fin), Phase::Blocked));
+}
+
+#[tokio::test]
 async fn a_deaf_backend_writes_on_after_the_close_and_says_how_much() {
     let sim = Simulator::spawn_thread(Config::default()).unwrap();
     let mut client = Client::connect(sim.address()).await;
