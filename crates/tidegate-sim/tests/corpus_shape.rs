@@ -1,9 +1,5 @@
 //! The simulator invents no header and no field: what it sends, the corpus of recorded traffic has too.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    reason = "a test may fail by panicking, and says what it skipped"
-)]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod support;
 
