@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use h2::server::{Connection, SendResponse};
 use h2::{Reason, RecvStream, SendStream};
 use http::request::Parts;
@@ -185,7 +186,10 @@ impl Outlet for Stream {
                 wait_for_capacity(stream, deaf).await?;
             }
             let count = stream.capacity().min(rest.len());
-            stream.send_data(rest.split_to(count), false).map_err(|error| reset_by(&error))?;
+            if stream.send_data(rest.split_to(count), false).is_err() {
+                // The error says only that the stream is gone; how it went, the stream itself still knows.
+                return Err(self.closed().now_or_never().unwrap_or(ClosedHow::H2Lost));
+            }
         }
         // Let the connection's task write this frame out before the next one is made.
         tokio::task::yield_now().await;

@@ -342,6 +342,9 @@ impl Call {
 
     /// Makes the call findable by its tag.
     pub(crate) fn tag(&self, tag: &str) {
+        if self.shared.lock().tag.as_deref() == Some(tag) {
+            return;
+        }
         self.shared.lock().tag = Some(tag.to_owned());
         self.journal.books.lock().tagged.insert(tag.to_owned(), Arc::clone(&self.shared));
         self.journal.announce();

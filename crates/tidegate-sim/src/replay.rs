@@ -72,10 +72,10 @@ impl Replay {
         self.recordings.iter().map(|recording| recording.id.as_str())
     }
 
-    pub(crate) fn plan(&self, backend: Backend, model: &str, scenario: Option<&Scenario>) -> Option<Plan> {
+    pub(crate) fn plan(&self, backend: Backend, model: &str, scenario: &Scenario) -> Option<Plan> {
         let name = model.strip_prefix("replay:").unwrap_or(model);
         let recording = self.recordings.get(*self.names.get(&(backend, name.to_owned()))?)?;
-        Some(recording.plan(scenario.cloned().unwrap_or_default()))
+        Some(recording.plan(scenario.clone()))
     }
 
     fn name_all(&mut self) {

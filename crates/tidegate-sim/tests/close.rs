@@ -1,4 +1,11 @@
 //! What the simulator notes of a caller that closes over HTTP/1.1: when, how, and in which phase.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail by panicking"
+)]
 
 mod support;
 
@@ -7,8 +14,10 @@ use std::time::Duration;
 use support::{Client, SECONDS, STREAMS, WHOLES, request};
 use tidegate_sim::{ClosedHow, Config, Phase, SimHandle, Simulator, monotonic_ns};
 
-/// What a loaded machine of two cores may add between a close and its note.
-const SOON_NS: u64 = 5_000_000;
+/// What a machine that is busy with other tests may add between one close and its note.
+const SOON_NS: u64 = 50_000_000;
+/// What it may add to the middle one of many.
+const SOON_MEDIAN_NS: u64 = 5_000_000;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Close {
@@ -17,8 +26,8 @@ enum Close {
     FinBehindPipelinedBytes,
 }
 
-/// Starts a call, waits until the simulator is in `phase` (and has written `frames`), closes, and checks the note.
-async fn closes(sim: &SimHandle, tag: &str, request: &str, phase: Phase, close: Close) {
+/// Starts a call, waits until the simulator is in `phase`, closes, and checks the note. Gives how late it was.
+async fn closes(sim: &SimHandle, tag: &str, request: &str, phase: Phase, close: Close) -> u64 {
     let mut client = Client::connect(sim.address()).await;
     client.send(request).await;
     let reached = sim.wait_for(tag, SECONDS, |seen| seen.phase_at_close == phase).await;
@@ -46,6 +55,14 @@ async fn closes(sim: &SimHandle, tag: &str, request: &str, phase: Phase, close: 
     let noticed = seen.closed_ns.unwrap();
     assert!(noticed >= closed_at, "{tag}: noticed before it happened");
     assert!(noticed - closed_at < SOON_NS, "{tag}: noticed {} us late", (noticed - closed_at) / 1000);
+    noticed - closed_at
+}
+
+fn assert_prompt(mut late: Vec<u64>) {
+    late.sort_unstable();
+    let (median, last) = (late[late.len() / 2], late[late.len() - 1]);
+    println!("noticed after {} us (median of {}), {} us at most", median / 1000, late.len(), last / 1000);
+    assert!(median < SOON_MEDIAN_NS, "{late:?}");
 }
 
 #[tokio::test]
@@ -60,21 +77,24 @@ async fn a_close_is_noted_in_every_phase_however_it_comes() {
         ("stall=5", Phase::Stalled),
         ("stall=0", Phase::Stalled),
     ];
+    let mut late = Vec::new();
     for (path, body) in STREAMS {
         for (index, (scenario, phase)) in phases.into_iter().enumerate() {
             for close in [Close::Fin, Close::Rst, Close::FinBehindPipelinedBytes] {
                 let tag = format!("{}-{index}-{close:?}", &path[1..7]);
                 let text = request(path, &format!("{scenario},tag={tag}"), body);
-                closes(&sim, &tag, &text, phase, close).await;
+                late.push(closes(&sim, &tag, &text, phase, close).await);
             }
         }
     }
     assert_eq!(sim.running(), 0);
+    assert_prompt(late);
 }
 
 #[tokio::test]
 async fn a_close_is_noted_while_a_whole_answer_is_being_thought_of() {
     let sim = Simulator::spawn_thread(Config::default()).unwrap();
+    let mut late = Vec::new();
     for (path, body) in WHOLES {
         for (scenario, phase) in [
             ("headers_delay=60s", Phase::BeforeHeaders),
@@ -85,8 +105,9 @@ async fn a_close_is_noted_while_a_whole_answer_is_being_thought_of() {
             for close in [Close::Fin, Close::Rst] {
                 let tag = format!("{}-{}-{close:?}", &path[1..7], scenario.replace([',', '='], "_"));
                 let text = request(path, &format!("{scenario},tag={tag}"), body);
-                closes(&sim, &tag, &text, phase, close).await;
+                late.push(closes(&sim, &tag, &text, phase, close).await);
             }
         }
     }
+    assert_prompt(late);
 }

@@ -1,6 +1,6 @@
 //! Recorded exchanges come back byte for byte, from the project's own small recordings and, where it is at hand, from the
 //! corpus of recorded traffic.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test may fail by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! The answers' framing, headers and fields: those that WIRE-level recordings of the providers have.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail by panicking")]
 
 mod support;
 

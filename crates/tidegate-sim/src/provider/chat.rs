@@ -48,7 +48,6 @@ pub(super) fn models(azure: bool) -> Plan {
 pub(super) fn openai_head(status: u16, media: &'static str) -> Head {
     Head::new(status, media)
         .with("date", date())
-        .with("openai-organization", "org-simulated")
         .with("openai-processing-ms", "12")
         .with("openai-version", "2020-10-01")
         .with("x-envoy-upstream-service-time", "14")

@@ -114,14 +114,16 @@ impl Order {
             seen.model.clone_from(&ask.model);
             seen.streaming = ask.streaming;
         });
-        if let Some(plan) =
-            replay.and_then(|replay| replay.plan(backend, &ask.model, self.scenario.as_ref().ok()))
-        {
-            return plan;
+        let scenario = match self.full_scenario(&ask, body) {
+            Ok(scenario) => scenario,
+            Err(error) => return errors::bad_request(backend, &error.to_string()),
+        };
+        if let Some(tag) = &scenario.tag {
+            call.tag(tag);
         }
-        match self.full_scenario(&ask, body) {
-            Ok(scenario) => plan(&self.operation, ask, scenario, call),
-            Err(error) => errors::bad_request(backend, &error.to_string()),
+        match replay.and_then(|replay| replay.plan(backend, &ask.model, &scenario)) {
+            Some(recorded) => recorded,
+            None => plan(&self.operation, ask, scenario, call),
         }
     }
 
@@ -139,9 +141,6 @@ impl Order {
 fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) -> Plan {
     ask.prompt = scenario.prompt.map_or(ask.prompt, u64::from);
     call.update(|seen| seen.truth_usage.prompt = ask.prompt);
-    if let Some(tag) = &scenario.tag {
-        call.tag(tag);
-    }
     let backend = operation.backend();
     let status = scenario.error.or_else(|| scenario.fail.filter(|_| !ask.streaming).map(|_| 500));
     if let Some(status) = status {

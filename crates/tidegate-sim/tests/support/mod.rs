@@ -43,6 +43,10 @@ impl Answer {
         String::from_utf8(self.body.clone()).unwrap()
     }
 
+    pub(crate) fn text_lossy(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
