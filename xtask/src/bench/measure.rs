@@ -70,11 +70,13 @@ impl Round<'_> {
         let idle = process.usage().resident_kib;
         self.put("memory.idle_kib", idle);
         let mut held = HeldStreams::default();
+        let mut connections_max = 0;
         for count in HELD {
             held.grow_to(address, count).await;
             tokio::time::sleep(self.plan.settle).await;
-            let reached = Stats::ask(mock).await?.held;
-            self.put(&format!("memory.{count}.backend_streams"), to_f64(reached));
+            let reached = Stats::ask(mock).await?;
+            connections_max = connections_max.max(reached.connections_max);
+            self.put(&format!("memory.{count}.backend_streams"), to_f64(reached.held));
             if held.len() < count {
                 let why = held.first_error.as_deref().unwrap_or("time was up");
                 self.complain(&format!("{} of {count} streams held: {why}", held.len()));
@@ -83,6 +85,7 @@ impl Round<'_> {
             let per_stream = (process.usage().resident_kib - idle) / to_f64(count as u64);
             self.put(&format!("memory.{count}.kib_per_stream"), per_stream);
         }
+        self.put("memory.backend_connections_max", to_f64(connections_max));
         drop(held);
         Stats::held_reaches_zero(mock, NEVER_STOPPED_AFTER).await;
         self.put("memory.never_stopped", to_f64(Stats::ask(mock).await?.held));
@@ -115,7 +118,7 @@ impl Round<'_> {
     }
 
     async fn first_token(&mut self, running: &Running) {
-        let mut outcome = self.measured("first_token", running, Model::Stream, 1).await;
+        let mut outcome = self.measured("first_token", running, Model::FirstThenRest, 1).await;
         self.quantiles("first_token", &mut outcome.first_event);
     }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
@@ -122,7 +123,8 @@ impl<'shared> Connection<'shared> {
             match Model::of_body(&self.body) {
                 _ if !is_post => self.stream.write_all(&self.shared.stats()).await?,
                 Some(Model::Unary) => self.stream.write_all(&self.shared.unary).await?,
-                Some(Model::Stream) => self.send_stream().await?,
+                Some(Model::Stream) => self.send_stream(Duration::ZERO).await?,
+                Some(Model::FirstThenRest) => self.send_stream(AFTER_FIRST).await?,
                 Some(Model::Held) => return self.hold().await,
                 None => self.stream.write_all(NO_SUCH_MODEL).await?,
             }
@@ -161,8 +163,11 @@ impl<'shared> Connection<'shared> {
         if asked { &self.shared.stream_with_usage } else { &self.shared.stream }
     }
 
-    async fn send_stream(&mut self) -> Result<()> {
-        for piece in self.pieces() {
+    async fn send_stream(&mut self, after_first: Duration) -> Result<()> {
+        for (index, piece) in self.pieces().iter().enumerate() {
+            if index == 1 && !after_first.is_zero() {
+                tokio::time::sleep(after_first).await;
+            }
             self.stream.write_all(piece).await?;
             // Others go first, so that concurrent streams interleave as they do from a real backend.
             tokio::task::yield_now().await;
@@ -226,6 +231,8 @@ impl Drop for Gauge<'_> {
     }
 }
 
+/// Long enough for the first chunk to reach the caller through any gateway that is worth measuring.
+const AFTER_FIRST: Duration = Duration::from_millis(2);
 const BUFFER: usize = 4096;
 /// Thousands of streams are opened at once; the kernel cuts this to its own limit.
 const BACKLOG: u32 = 8192;

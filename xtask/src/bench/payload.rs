@@ -9,24 +9,28 @@ pub(crate) enum Model {
     Unary,
     /// [`CHUNKS`] chunks, each flushed by itself with nothing between, then usage if asked for, then `[DONE]`.
     Stream,
+    /// As [`Model::Stream`], but with a pause behind the first chunk, as a backend has between any two. Without it
+    /// the mock would still be writing, on the core that the caller needs to notice the chunk.
+    FirstThenRest,
     /// The first chunk, then nothing until the peer closes.
     Held,
 }
 
 impl Model {
+    pub(crate) const ALL: [Self; 4] = [Self::Unary, Self::Stream, Self::FirstThenRest, Self::Held];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Unary => "bench-unary",
             Self::Stream => "bench-stream",
+            Self::FirstThenRest => "bench-first",
             Self::Held => "bench-held",
         }
     }
 
     /// The model that a request's body names.
     pub(crate) fn of_body(body: &[u8]) -> Option<Self> {
-        [Self::Unary, Self::Stream, Self::Held]
-            .into_iter()
-            .find(|model| memchr::memmem::find(body, model.name().as_bytes()).is_some())
+        Self::ALL.into_iter().find(|model| memchr::memmem::find(body, model.name().as_bytes()).is_some())
     }
 }
 

@@ -31,5 +31,8 @@ pub(crate) fn portkey(root: &Path) -> Result<Subject> {
     Ok(Subject::Portkey { script })
 }
 
-const LITELLM: &str = "litellm[proxy]==1.109.1\n";
+/// Not the newest: later ones want a certifi that package indexes which lag by a month do not have yet.
+const LITELLM: &str = "litellm[proxy]==1.106.2\n";
+/// With Node.js 20 it answers every streaming call with 500 ("TypeError: immutable"); the table then has its
+/// non-streaming figures and says so.
 const PORTKEY: &str = "@portkey-ai/gateway@1.15.2";

@@ -40,8 +40,9 @@ impl Column {
     /// Whether the core for load was full while the gateway's was not: then the figure is the load's limit.
     fn load_was_the_limit(&self, figure: &str) -> bool {
         let Some(prefix) = figure.strip_suffix(".per_second") else { return false };
-        let core = |name: &str| self.median(&format!("{prefix}.{name}")).unwrap_or(0.0);
-        core("load_core") > FULL_CORE && core("gateway_core") < FULL_CORE
+        let core = |name: &str| self.median(&format!("{prefix}.{name}"));
+        let (Some(load), Some(gateway)) = (core("load_core"), core("gateway_core")) else { return false };
+        load > FULL_CORE && gateway < FULL_CORE
     }
 }
 
@@ -223,6 +224,7 @@ fn rows() -> Vec<Row> {
         rows.push(row(format!("KiB/held stream, {count}"), format!("memory.{count}.kib_per_stream"), 1));
         rows.push(uncompared("  streams at the backend", format!("memory.{count}.backend_streams")));
     }
+    rows.push(uncompared("  most backend connections", "memory.backend_connections_max"));
     rows.push(uncompared("  left running after drop", "memory.never_stopped"));
     rows.push(uncompared("CPU % used by others", "others_cpu"));
     rows
@@ -267,7 +269,7 @@ impl Report {
             }
             for (column, to) in ratios.iter().filter(|_| row.compared) {
                 let ratio = self.ratio(column, to, &row.figure);
-                write!(out, "{:>17}", ratio.map_or_else(|| "-".to_owned(), |ratio| format!("{ratio:.2}")))?;
+                write!(out, "{:>17}", ratio.map_or_else(|| "-".to_owned(), ratio_text))?;
             }
             writeln!(out)?;
         }
@@ -290,6 +292,13 @@ impl Report {
             writeln!(
                 out,
                 "\n* the core of load and mock was full, not the gateway's: compare CPU per request or chunk"
+            )?;
+        }
+        let others = self.columns.iter().filter_map(|column| column.median("others_cpu")).fold(0.0, f64::max);
+        if others > QUIET {
+            writeln!(
+                out,
+                "\nother processes used {others:.0} % of a core meanwhile: repeat on an idle machine before publishing"
             )?;
         }
         if let Some(hang_up) = &self.hang_up {
@@ -321,8 +330,15 @@ fn cell(column: &Column, row: &Row) -> String {
     format!("{value:.*}{mark}", row.decimals)
 }
 
+/// Two decimals, more for what would be shown as nothing.
+fn ratio_text(ratio: f64) -> String {
+    if ratio.abs() < 0.1 { format!("{ratio:.4}") } else { format!("{ratio:.2}") }
+}
+
 /// Percent of a core from which on it counts as full.
 const FULL_CORE: f64 = 93.0;
+/// Percent of a core that others may use before the figures count as disturbed.
+const QUIET: f64 = 5.0;
 
 #[cfg(test)]
 mod tests;

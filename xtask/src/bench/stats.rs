@@ -26,7 +26,8 @@ impl Stats {
         let levels: serde_json::Value = serde_json::from_slice(answer.get(start + 4..).unwrap_or_default())?;
         let level = |name: &str| levels.get(name).and_then(serde_json::Value::as_u64).context("not a level");
         Ok(Self {
-            connections_max: level("connections_max")?,
+            // Less the one that asks.
+            connections_max: level("connections_max")?.saturating_sub(1),
             held: level("held")?,
             requests: level("requests")?,
         })

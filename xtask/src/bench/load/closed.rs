@@ -153,7 +153,7 @@ impl Caller {
         if reader.status() != 200 {
             bail!("status {}", reader.status());
         }
-        if self.model == Model::Stream && reader.events() != EVENTS {
+        if self.model != Model::Unary && reader.events() != EVENTS {
             bail!("a stream of {} events in place of {EVENTS}", reader.events());
         }
         Ok(())
