@@ -40,8 +40,10 @@ fn no_description_shows_a_secret() {
 
 fn fixtures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/config");
-    let files = fs::read_dir(folder).expect("the folder of fixtures").map(|entry| entry.expect("an entry").path());
-    let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|it| it == "yaml")).collect();
+    let files =
+        fs::read_dir(folder).expect("the folder of fixtures").map(|entry| entry.expect("an entry").path());
+    let mut files: Vec<PathBuf> =
+        files.filter(|path| path.extension().is_some_and(|it| it == "yaml")).collect();
     files.sort();
     files
 }
