@@ -2,6 +2,8 @@
 //! after the other with its source line. A new pair of files is a new test. With `UPDATE_EXPECTED=1` the expectations
 //! are written anew, to be read in the diff.
 
+#![expect(clippy::expect_used, reason = "a fixture that can't be read fails the test")]
+
 use std::{
     env, fs,
     path::{Path, PathBuf},

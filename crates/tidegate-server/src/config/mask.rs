@@ -79,13 +79,13 @@ fn is_reference(scalar: &str) -> bool {
 
 /// Whether a value at `path` is never a secret.
 fn is_harmless(path: &[&str]) -> bool {
-    match path {
-        ["listen" | "models" | "limits" | "connect" | "log", ..] => true,
-        ["heartbeat" | "user_timeout" | "drain" | "workers"] => true,
-        ["hosts", _, "clocks", ..] => true,
-        ["hosts", _, "kind" | "base_url" | "api_version" | "region" | "http"] => true,
-        _ => false,
-    }
+    matches!(
+        path,
+        ["listen" | "models" | "limits" | "connect" | "log", ..]
+            | ["heartbeat" | "user_timeout" | "drain" | "workers"]
+            | ["hosts", _, "clocks", ..]
+            | ["hosts", _, "kind" | "base_url" | "api_version" | "region" | "http"]
+    )
 }
 
 fn line(text: &str, number: usize) -> Option<(usize, &str)> {
