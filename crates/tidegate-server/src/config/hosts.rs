@@ -167,7 +167,11 @@ fn bearer(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
         // A server of one's own often wants no key; the vendor always does.
         None if host.base_url.is_some() || section.field("base_url").is_some() => {}
         None if section.field("api_key").is_some() => {}
-        None => report.error(section.position, &section.path_of("api_key"), "the key is missing"),
+        None => {
+            let variable = host.row.name.to_ascii_uppercase();
+            let message = format!("missing; write for example `api_key: \"${{{variable}_API_KEY}}\"`");
+            report.error(section.position, &section.path_of("api_key"), message);
+        }
     }
 }
 

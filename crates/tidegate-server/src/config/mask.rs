@@ -25,7 +25,10 @@ impl Mask {
     /// Line `number` of `text`, masked.
     pub(super) fn line(&self, text: &str, number: usize) -> Option<String> {
         let (start, line) = line(text, number)?;
-        let hidden = |at: usize| self.0.iter().any(|range| range.contains(&at));
+        let end = start + line.len();
+        let near: Vec<&Range<usize>> =
+            self.0.iter().filter(|range| range.start < end && start < range.end).collect();
+        let hidden = |at: usize| near.iter().any(|range| range.contains(&at));
         Some(line.char_indices().map(|(at, character)| star(character, hidden(start + at))).collect())
     }
 
@@ -34,7 +37,7 @@ impl Mask {
             Value::Null => {}
             Value::Scalar(_) => {
                 let shown = text.get(node.range.clone()).unwrap_or_default();
-                if !is_harmless(path) || scalar::url_holds_secret(shown) {
+                if (!is_harmless(path) || scalar::url_holds_secret(shown)) && !is_reference(shown) {
                     self.0.push(node.range.clone());
                 }
             }
@@ -66,15 +69,23 @@ pub(super) fn unparsed_line(text: &str, number: usize) -> Option<String> {
     Some(line.char_indices().map(|(at, character)| star(character, at >= shown)).collect())
 }
 
+/// Whether a scalar is nothing but the names of variables. `${NAME:-default}` is not: the default may be a secret.
+fn is_reference(scalar: &str) -> bool {
+    let name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let bare = scalar.trim_matches(['"', '\'']);
+    let inner = bare.strip_prefix("${").and_then(|rest| rest.strip_suffix('}'));
+    inner.is_some_and(|inner| inner.bytes().all(name))
+}
+
 /// Whether a value at `path` is never a secret.
 fn is_harmless(path: &[&str]) -> bool {
-    match path {
-        ["listen" | "models" | "limits" | "connect" | "log", ..] => true,
-        ["heartbeat" | "user_timeout" | "drain" | "workers"] => true,
-        ["hosts", _, "clocks", ..] => true,
-        ["hosts", _, "kind" | "base_url" | "api_version" | "region" | "http"] => true,
-        _ => false,
-    }
+    matches!(
+        path,
+        ["listen" | "models" | "limits" | "connect" | "log", ..]
+            | ["heartbeat" | "user_timeout" | "drain" | "workers"]
+            | ["hosts", _, "clocks", ..]
+            | ["hosts", _, "kind" | "base_url" | "api_version" | "region" | "http"]
+    )
 }
 
 fn line(text: &str, number: usize) -> Option<(usize, &str)> {

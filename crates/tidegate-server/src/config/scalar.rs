@@ -25,7 +25,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
             _ => return Err(wrong()),
         };
         let piece = number.checked_mul(milliseconds).map(Duration::from_millis);
-        total = piece.and_then(|piece| total.checked_add(piece)).ok_or_else(|| too_long())?;
+        total = piece.and_then(|piece| total.checked_add(piece)).ok_or_else(too_long)?;
         rest = after;
     }
     match () {
