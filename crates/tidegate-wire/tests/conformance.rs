@@ -1,6 +1,8 @@
 //! Public conformance suites: web-platform-tests for SSE, three for AWS event streams, AWS's own for SigV4.
 #![cfg(test)]
 
+#[path = "support/recorded.rs"]
+mod recorded;
 mod support;
 
 use std::{
@@ -12,8 +14,9 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use recorded::corpus;
 use serde_json::Value;
-use support::{corpus, cuttings, read_json};
+use support::{cuttings, read_json};
 use tidegate_wire::{
     ErrorClass, WireError,
     auth::{AwsCredential, Credential, Secret, authenticate, sign_v4},
@@ -25,8 +28,11 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap()
 }
 
-/// What a framer says of a body, as `(name, payload)`; and its error, if it has one.
-fn frames(framing: Framing, pieces: &[Bytes]) -> (Vec<(String, Vec<u8>)>, Result<(), WireError>) {
+/// A frame's name and payload.
+type Named = (String, Vec<u8>);
+
+/// What a framer says of a body; and its error, if it has one.
+fn frames(framing: Framing, pieces: &[Bytes]) -> (Vec<Named>, Result<(), WireError>) {
     let mut seen = Vec::new();
     let mut sink = |frame: Frame<'_>| {
         seen.push(match frame {
@@ -56,7 +62,7 @@ fn sse_follows_web_platform_tests_in_every_chunking() {
     let cases = suite["cases"].as_array().unwrap();
     for case in cases {
         let body = STANDARD.decode(text(&case["body_b64"])).unwrap();
-        let expected: Vec<(String, Vec<u8>)> = case["events"]
+        let expected: Vec<Named> = case["events"]
             .as_array()
             .unwrap()
             .iter()

@@ -1,6 +1,10 @@
 //! Every recorded openai and azure chat exchange in the corpus, against its independently computed digest.
 #![cfg(test)]
 
+#[path = "support/digests.rs"]
+mod digests;
+#[path = "support/recorded.rs"]
+mod recorded;
 #[path = "support/replies.rs"]
 mod replies;
 mod support;
@@ -8,10 +12,12 @@ mod support;
 use std::{fs, path::Path};
 
 use bytes::Bytes;
+use digests::digest;
 use http::HeaderMap;
-use replies::{Outcome, digest, run};
+use recorded::corpus;
+use replies::{Outcome, run};
 use serde_json::{Value, json};
-use support::{corpus, cuttings, read_json};
+use support::{cuttings, read_json};
 use tidegate_wire::{
     ErrorClass,
     dialect::openai_chat::{ChatDecoder, Inbound, StreamEncoder, WholeEncoder, encode_request},
@@ -258,7 +264,7 @@ fn o5_no_prefix_that_lacks_a_finish_is_a_success() {
         let text = String::from_utf8(vector.body.clone()).unwrap();
         let last = text.rfind("\"finish_reason\":\"").unwrap();
         for (at, _) in text.match_indices('\n').filter(|(at, _)| *at < last) {
-            let cut = [Bytes::copy_from_slice(text[..at].as_bytes())];
+            let cut = [Bytes::copy_from_slice(&text.as_bytes()[..at])];
             for result in [vector.events(&cut).result, vector.relayed(true, &cut).result] {
                 assert_eq!(result.unwrap_err().class(), ErrorClass::Truncated, "{} at {at}", vector.id);
             }

@@ -94,7 +94,7 @@ impl Endpoint {
         headers
     }
 
-    fn uri(&self, model: &str, streaming: bool) -> Result<Uri, WireError> {
+    pub(super) fn uri(&self, model: &str, streaming: bool) -> Result<Uri, WireError> {
         let base = self.base_url.trim_end_matches('/');
         let segment = utf8_percent_encode(model, SEGMENT);
         let text = match (self.host.dialect, self.host.auth) {
@@ -145,7 +145,8 @@ impl Endpoint {
             .strip_prefix("gpt-")
             .and_then(|rest| rest.split(['.', '-']).next())
             .and_then(|major| major.parse::<u32>().ok())
-            .is_some_and(|major| major >= 5);
+            // gpt-35 is Azure's spelling of gpt-3.5.
+            .is_some_and(|major| (5..35).contains(&major));
         let o_series = ["o1", "o3", "o4"].iter().any(|name| {
             model.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         });

@@ -1,1 +1,208 @@
+use std::time::Duration;
 
+use super::*;
+use crate::dialect::openai_chat::Inbound;
+
+fn endpoint(host: &str, base: Option<&str>, version: Option<&str>) -> Endpoint {
+    row(host).unwrap().endpoint(base, Some("eu-west-1"), version).unwrap()
+}
+
+fn inbound(body: &str) -> Inbound {
+    Inbound::parse(body.to_owned().into()).unwrap()
+}
+
+fn uri(endpoint: &Endpoint, model: &str) -> String {
+    let inbound = inbound(r#"{"model":"m","messages":[{}]}"#);
+    endpoint.prepare(&inbound, model).unwrap().outbound.uri.to_string()
+}
+
+fn sent(endpoint: &Endpoint, body: &str, model: &str) -> String {
+    let prepared = endpoint.prepare(&inbound(body), model).unwrap();
+    String::from_utf8(prepared.outbound.body.to_vec()).unwrap()
+}
+
+#[test]
+fn openai_has_a_default_base_url() {
+    let endpoint = endpoint("openai", None, None);
+    assert_eq!(uri(&endpoint, "gpt-4o"), "https://api.openai.com/v1/chat/completions");
+}
+
+#[test]
+fn azure_needs_a_base_url() {
+    let error = row("azure").unwrap().endpoint(None, None, None).unwrap_err();
+    assert_eq!(error.blame(), crate::Blame::Gateway);
+    assert!(error.message().contains("azure"), "{error}");
+}
+
+#[test]
+fn azure_puts_the_deployment_in_the_url_if_an_api_version_is_set() {
+    let version = Some("2024-10-21");
+    for base in
+        ["https://r.openai.azure.com", "https://r.openai.azure.com/", "https://r.openai.azure.com/openai"]
+    {
+        let endpoint = endpoint("azure", Some(base), version);
+        assert_eq!(
+            uri(&endpoint, "my deployment"),
+            "https://r.openai.azure.com/openai/deployments/my%20deployment/chat/completions?api-version=2024-10-21"
+        );
+    }
+}
+
+#[test]
+fn azure_without_an_api_version_is_the_v1_surface() {
+    for base in ["https://r.openai.azure.com", "https://r.openai.azure.com/openai/v1/"] {
+        let endpoint = endpoint("azure", Some(base), None);
+        assert_eq!(uri(&endpoint, "d"), "https://r.openai.azure.com/openai/v1/chat/completions");
+    }
+}
+
+#[test]
+fn azure_model_inference_keeps_its_path() {
+    let endpoint =
+        endpoint("azure", Some("https://r.services.ai.azure.com/models"), Some("2024-05-01-preview"));
+    assert_eq!(
+        uri(&endpoint, "grok"),
+        "https://r.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview"
+    );
+}
+
+#[test]
+fn bedrock_encodes_colons_and_slashes_of_a_model_id() {
+    let endpoint = endpoint("bedrock", None, None);
+    assert_eq!(endpoint.base_url, "https://bedrock-runtime.eu-west-1.amazonaws.com");
+    let arn = "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.m-v1:0";
+    assert_eq!(
+        endpoint.uri(arn, true).unwrap(),
+        "https://bedrock-runtime.eu-west-1.amazonaws.com/model/\
+         arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Feu.m-v1%3A0/converse-stream"
+    );
+}
+
+#[test]
+fn azure_reasoning_models_get_max_tokens_under_its_new_name() {
+    let body = r#"{"max_tokens": 5, "model":"m","messages":[{}]}"#;
+    let azure = endpoint("azure", Some("https://a"), None);
+    for model in ["gpt-5", "gpt-5-chat", "gpt-5.6-nano", "gpt-6.1-sol", "o1", "o3-mini", "o4-mini"] {
+        let expected = format!(r#"{{"max_completion_tokens": 5, "model":"{model}","messages":[{{}}]}}"#);
+        assert_eq!(sent(&azure, body, model), expected);
+    }
+    for model in ["gpt-4o", "gpt-35-turbo", "o100", "chat", "gpt-oss-120b"] {
+        assert!(sent(&azure, body, model).contains(r#""max_tokens": 5"#), "{model}");
+    }
+    let openai = endpoint("openai", None, None);
+    assert!(sent(&openai, body, "gpt-5").contains(r#""max_tokens": 5"#));
+}
+
+#[test]
+fn max_tokens_is_left_alone_where_the_new_name_is_there_too() {
+    let azure = endpoint("azure", Some("https://a"), None);
+    let body = r#"{"max_tokens":5,"max_completion_tokens":6,"model":"gpt-5","messages":[{}]}"#;
+    assert_eq!(sent(&azure, body, "gpt-5"), body);
+}
+
+#[test]
+fn a1_usage_is_asked_for_in_every_stream_that_can_report_it() {
+    let body = r#"{"model":"m","messages":[{}],"stream":true}"#;
+    let asked = r#"{"stream_options":{"include_usage":true},"model":"m","messages":[{}],"stream":true}"#;
+    assert_eq!(sent(&endpoint("openai", None, None), body, "m"), asked);
+    for (version, expected) in [
+        (None, asked),
+        (Some("2024-10-21"), asked),
+        (Some("2024-09-01-preview"), asked),
+        (Some("preview"), asked),
+        (Some("2024-08-01-preview"), body),
+        (Some("2023-07-01-preview"), body),
+    ] {
+        assert_eq!(sent(&endpoint("azure", Some("https://a"), version), body, "m"), expected);
+    }
+}
+
+#[test]
+fn an_untouched_body_is_not_copied() {
+    let body = r#"{"model":"m","messages":[{}]}"#;
+    let inbound = inbound(body);
+    let prepared = endpoint("openai", None, None).prepare(&inbound, "m").unwrap();
+    assert_eq!(prepared.outbound.body.as_ptr(), inbound.body.as_ptr());
+}
+
+#[test]
+fn a_hub_request_names_the_backends_model_and_asks_for_usage() {
+    let mut request = inbound(r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":5}"#)
+        .decode()
+        .unwrap();
+    request.stream = Some(crate::hub::StreamOptions::default());
+    let azure = endpoint("azure", Some("https://a"), None);
+    let prepared = azure.prepare_hub(&request, "gpt-5").unwrap();
+    let sent: serde_json::Value = serde_json::from_slice(&prepared.outbound.body).unwrap();
+    assert_eq!(
+        sent,
+        serde_json::json!({ "model": "gpt-5", "messages": [{ "role": "user", "content": "hi" }], "stream": true,
+            "max_completion_tokens": 5, "stream_options": { "include_usage": true } })
+    );
+    assert!(prepared.plan.streaming);
+}
+
+fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+    pairs
+        .iter()
+        .map(|(name, value)| (http::HeaderName::from_static(name), http::HeaderValue::from_static(value)))
+        .collect()
+}
+
+#[test]
+fn retry_after_is_the_longer_of_its_two_forms_and_never_now() {
+    let wait = |pairs: &[(&'static str, &'static str)]| refusal::retry_after(&headers(pairs));
+    assert_eq!(wait(&[("retry-after", "1"), ("retry-after-ms", "0")]), Some(Duration::from_secs(1)));
+    assert_eq!(wait(&[("retry-after", "1"), ("retry-after-ms", "1500")]), Some(Duration::from_millis(1500)));
+    assert_eq!(wait(&[("retry-after", "2.5")]), Some(Duration::from_millis(2500)));
+    assert_eq!(wait(&[("retry-after-ms", "0")]), None);
+    for nonsense in ["soon", "-3", "NaN", "Sun, 22 Nov 2026 10:00:00 GMT", ""] {
+        assert_eq!(wait(&[("retry-after", nonsense)]), None, "{nonsense}");
+    }
+    assert_eq!(wait(&[("retry-after", "1e300")]), Some(Duration::from_secs(86_400)));
+    assert_eq!(wait(&[("retry-after", "inf")]), Some(Duration::from_secs(86_400)));
+    assert_eq!(wait(&[]), None);
+}
+
+#[test]
+fn refusals_are_sorted_by_what_they_mean() {
+    let endpoint = endpoint("openai", None, None);
+    let class =
+        |status: u16, body: &str| endpoint.decode_error(status, &HeaderMap::new(), body.as_bytes()).class();
+    let coded = |code: &str| format!(r#"{{"error":{{"message":"m","code":"{code}"}}}}"#);
+    assert_eq!(class(400, &coded("context_length_exceeded")), ErrorClass::ContextLength);
+    assert_eq!(class(429, &coded("insufficient_quota")), ErrorClass::QuotaExceeded);
+    assert_eq!(class(429, &coded("RateLimitReached")), ErrorClass::RateLimited);
+    assert_eq!(class(404, &coded("DeploymentNotFound")), ErrorClass::NotFound);
+    assert_eq!(class(400, &coded("content_filter")), ErrorClass::ContentFilter);
+    assert_eq!(class(401, &coded("401")), ErrorClass::UpstreamAuth);
+    assert_eq!(class(403, "{}"), ErrorClass::UpstreamAuth);
+    assert_eq!(class(402, "{}"), ErrorClass::QuotaExceeded);
+    assert_eq!(class(408, ""), ErrorClass::Timeout);
+    assert_eq!(class(413, ""), ErrorClass::TooLarge);
+    assert_eq!(class(422, r#"{"detail":"bad"}"#), ErrorClass::BadRequest);
+    assert_eq!(class(500, "<html>"), ErrorClass::UpstreamBroke);
+    assert_eq!(class(503, ""), ErrorClass::Overloaded);
+    assert_eq!(class(529, ""), ErrorClass::Overloaded);
+}
+
+#[test]
+fn a_refusal_keeps_the_backends_words_wherever_they_stand() {
+    let endpoint = endpoint("openai", None, None);
+    let read = |body: &str| endpoint.decode_error(400, &HeaderMap::new(), body.as_bytes());
+    for body in [
+        r#"{"error":{"message":"words"}}"#,
+        r#"{"error":"words"}"#,
+        r#"{"detail":"words"}"#,
+        r#"{"object":"error","message":"words"}"#,
+        "words",
+    ] {
+        assert_eq!(read(body).message(), "words", "{body}");
+    }
+    assert_eq!(read(r#"{"error":{"message":"m","code":429}}"#).code(), Some("429"));
+    assert_eq!(
+        read("<html>secret page</html>").message(),
+        "the backend answered with status 400 and no message"
+    );
+    assert_eq!(read(r#"{"error":{"mess"#).message(), "the backend answered with status 400 and no message");
+}

@@ -56,9 +56,10 @@ pub(super) fn scan(data: &[u8]) -> Option<Plain> {
 
 fn choice(cursor: &mut Cursor<'_>) -> Option<Piece> {
     let mut piece = Piece::default();
-    let mut has_delta = false;
+    let (mut has_index, mut has_delta) = (false, false);
     cursor.fields(|cursor, key| match key {
         b"index" => {
+            has_index = true;
             piece.choice = cursor.number()?;
             Some(())
         }
@@ -71,7 +72,7 @@ fn choice(cursor: &mut Cursor<'_>) -> Option<Piece> {
         b"message" => None,
         _ => cursor.skip(),
     })?;
-    has_delta.then_some(piece)
+    (has_index && has_delta).then_some(piece)
 }
 
 fn delta(cursor: &mut Cursor<'_>) -> Option<[usize; 4]> {

@@ -1,1 +1,155 @@
+use std::collections::VecDeque;
 
+use bytes::Bytes;
+
+use super::*;
+use crate::ErrorClass;
+
+const CHUNK: &str = "data: {\"id\":\"i\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
+    \"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
+
+fn pushed(relay: &mut Relay, piece: impl Into<Bytes>) -> Vec<Bytes> {
+    let mut items = VecDeque::new();
+    relay.push(piece.into(), &mut items).unwrap();
+    items.into()
+}
+
+#[test]
+fn frames_that_are_not_changed_go_out_as_one_slice_of_the_piece() {
+    let piece = Bytes::from(CHUNK.repeat(50));
+    let items = pushed(&mut Relay::new(1, true), piece.clone());
+    assert_eq!(items.len(), 1);
+    assert_eq!((items[0].as_ptr(), items[0].len()), (piece.as_ptr(), piece.len()));
+}
+
+#[test]
+fn a_frame_is_held_until_it_is_complete() {
+    let mut relay = Relay::new(1, true);
+    let (head, tail) = CHUNK.split_at(30);
+    assert!(pushed(&mut relay, format!("{CHUNK}{head}"))[0] == CHUNK);
+    assert_eq!(pushed(&mut relay, tail.to_owned()).concat(), CHUNK.as_bytes());
+}
+
+#[test]
+fn a_frame_that_never_ends_is_an_error_and_not_a_leak() {
+    let mut relay = Relay::new(1, true);
+    let piece = Bytes::from(vec![b'x'; 1 << 20]);
+    let mut items = VecDeque::new();
+    let pushes = (0..32).take_while(|_| relay.push(piece.clone(), &mut items).is_ok()).count();
+    assert_eq!(pushes, 16);
+    assert!(items.is_empty());
+}
+
+#[test]
+fn what_came_before_an_error_is_delivered_and_the_error_event_ends_the_stream() {
+    let mut relay = Relay::new(1, true);
+    let mut items = VecDeque::new();
+    let piece = format!("{CHUNK}data: {{\"error\":{{\"message\":\"broke\",\"code\":\"c\"}}}}\n\n");
+    let error = relay.push(piece.into(), &mut items).unwrap_err();
+    relay.fail(&error, &mut items);
+    assert_eq!(items[0], CHUNK);
+    let event = std::str::from_utf8(&items[1]).unwrap();
+    assert!(
+        event.starts_with("data: {\"error\":{\"message\":\"broke\"") && event.ends_with("}}\n\n"),
+        "{event}"
+    );
+    assert_eq!(items.len(), 2);
+    assert!(!relay.progress().ended);
+}
+
+#[test]
+fn nothing_of_the_backends_follows_done() {
+    let mut relay = Relay::new(1, true);
+    let items = pushed(&mut relay, format!("data: [DONE]\n\n{CHUNK}"));
+    assert_eq!(items, [Bytes::from_static(b"data: [DONE]\n\n")]);
+    assert!(pushed(&mut relay, CHUNK).is_empty());
+    let mut items = VecDeque::new();
+    relay.finish(&mut items).unwrap();
+    assert!(items.is_empty() && relay.progress().ended);
+}
+
+/// O2: the caller that leaves now has had everything.
+#[test]
+fn o2_progress_says_when_the_answer_is_complete() {
+    let mut relay = Relay::new(1, true);
+    pushed(&mut relay, CHUNK);
+    assert!(!relay.progress().finished);
+    pushed(&mut relay, CHUNK.replace("\"a\"}", "\"\"}").replace(":null}", ":\"stop\"}"));
+    assert!(relay.progress().finished && !relay.progress().ended);
+    assert_eq!((relay.progress().content_events, relay.progress().content_bytes), (1, 1));
+    assert_eq!(relay.progress().served_model.as_deref(), Some("m"));
+    assert_eq!(relay.progress().upstream_id.as_deref(), Some("i"));
+}
+
+#[test]
+fn a1_usage_that_the_caller_did_not_ask_for_is_counted_and_withheld() {
+    let usage = "data: {\"id\":\"i\",\"object\":\"o\",\"choices\":[],\"usage\":{\"prompt_tokens\":3}}\n\n";
+    for (include_usage, expected) in [(true, format!("{CHUNK}{usage}")), (false, CHUNK.to_owned())] {
+        let mut relay = Relay::new(1, include_usage);
+        assert_eq!(pushed(&mut relay, format!("{CHUNK}{usage}")).concat(), expected.as_bytes());
+        assert_eq!(relay.progress().usage.as_ref().map(|usage| usage.prompt_tokens), Some(3));
+    }
+}
+
+#[test]
+fn a_stream_of_nothing_is_truncated() {
+    let error = Relay::new(1, true).finish(&mut VecDeque::new()).unwrap_err();
+    assert_eq!(error.class(), ErrorClass::Truncated);
+}
+
+#[test]
+fn a_whole_reply_in_one_piece_is_not_copied() {
+    let body = Bytes::from_static(
+        b"{\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"}]}",
+    );
+    let mut relay = WholeRelay::new(1);
+    let mut items = VecDeque::new();
+    relay.push(body.clone(), &mut items).unwrap();
+    assert!(items.is_empty());
+    relay.finish(&mut items).unwrap();
+    assert_eq!(items[0].as_ptr(), body.as_ptr());
+    assert!(relay.progress().finished && relay.progress().ended);
+}
+
+#[test]
+fn a_whole_reply_beyond_the_bound_is_an_error() {
+    let mut relay = WholeRelay::new(1);
+    let piece = Bytes::from(vec![b' '; 1 << 20]);
+    let pushes = (0..100).take_while(|_| relay.push(piece.clone(), &mut VecDeque::new()).is_ok()).count();
+    assert_eq!(pushes, 64);
+}
+
+/// The cheap look must count escapes as the decoder does, and leave to it what it can't count.
+#[test]
+fn the_cheap_look_counts_decoded_bytes() {
+    let count = |text: &str| {
+        let data = format!(r#"{{"choices":[{{"delta":{{"content":"{text}"}},"index":3}}]}}"#);
+        scan::scan(data.as_bytes()).map(|plain| plain.pieces().map(|piece| piece.texts[1]).sum::<usize>())
+    };
+    assert_eq!(count(r#"a\"\\\n\/"#), Some(5));
+    assert_eq!(count(r"\u0041\u00e9\u20ac"), Some(6));
+    assert_eq!(count("é"), Some(2));
+    assert_eq!(count(r"\ud83d\ude00"), None);
+    assert_eq!(count(r"\u00"), None);
+}
+
+#[test]
+fn the_cheap_look_passes_nothing_that_matters() {
+    for data in [
+        r#"{"choices":[{"index":0,"delta":{}}],"usage":{}}"#,
+        r#"{"choices":[{"index":0,"delta":{}}],"error":{}}"#,
+        r#"{"choices":[{"index":0,"delta":{}}],"object":""}"#,
+        r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#,
+        r#"{"choices":[{"index":0}]}"#,
+        r#"{"choices":[]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":["a"]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"a","function":{}}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"a"}}]"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"a"}}]} x"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"a}}]}"#,
+        "[DONE]",
+        "",
+    ] {
+        assert!(scan::scan(data.as_bytes()).is_none(), "{data}");
+    }
+}

@@ -1,19 +1,9 @@
-//! What the integration tests share: the corpus, and ways to cut bytes up.
+//! What the integration tests share: reading files, and ways to cut bytes up.
 
-use std::{fs, path::PathBuf};
+use std::fs;
 
 use bytes::Bytes;
 use serde_json::Value;
-
-/// The recorded traffic beside the project, if it is there.
-pub(crate) fn corpus() -> Option<PathBuf> {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors");
-    if path.is_dir() {
-        return Some(path);
-    }
-    println!("the corpus ../shared/vectors is absent: only the project's own fixtures are checked");
-    None
-}
 
 pub(crate) fn read_json(path: &std::path::Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()

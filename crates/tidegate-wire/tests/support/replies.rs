@@ -1,10 +1,9 @@
-//! Running a reply machine over bytes, and digests of what the reply said.
+//! Running a reply machine over bytes.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
-use tidegate_wire::{WireError, hub::Event, reply::Reply};
+use tidegate_wire::{WireError, reply::Reply};
 
 /// Feeds a machine to its end.
 pub(crate) fn run<I>(mut reply: Box<dyn Reply<Item = I>>, pieces: &[Bytes]) -> Outcome<I> {
@@ -32,52 +31,4 @@ impl Outcome<Bytes> {
     pub(crate) fn bytes(&self) -> Vec<u8> {
         self.items.concat()
     }
-}
-
-/// What events say, in the form of the corpus' `expect.json`.
-pub(crate) fn digest(events: &[Event]) -> Value {
-    let mut answers: Vec<Map<String, Value>> = Vec::new();
-    let mut usage = Value::Null;
-    let mut filtered = false;
-    for event in events {
-        match event {
-            Event::Text { choice, text } => append(answer(&mut answers, *choice), "text", text),
-            Event::Reasoning { choice, text } => append(answer(&mut answers, *choice), "reasoning", text),
-            Event::Refusal { choice, text } => append(answer(&mut answers, *choice), "refusal", text),
-            Event::ToolCallStart { choice, id, name, .. } => {
-                let calls = answer(&mut answers, *choice)["tool_calls"].as_array_mut().unwrap();
-                calls.push(json!({ "id": id, "name": name, "arguments": "" }));
-            }
-            Event::ToolCallArguments { choice, index, fragment } => {
-                let calls = &mut answer(&mut answers, *choice)["tool_calls"];
-                append(calls[*index as usize].as_object_mut().unwrap(), "arguments", fragment);
-            }
-            Event::Finish { choice, reason } => {
-                answer(&mut answers, *choice).insert("finish_reason".into(), reason.as_openai().into());
-            }
-            Event::ChoiceExtra { choice, .. } => {
-                answer(&mut answers, *choice);
-            }
-            Event::ReplyExtra { name, .. } => filtered |= *name == "prompt_filter_results",
-            Event::Usage(seen) => usage = Value::Object(*seen.raw.clone().unwrap()),
-            _ => {}
-        }
-    }
-    answers.sort_by_key(|answer| answer["index"].as_u64());
-    json!({ "choices": answers, "usage": usage, "prompt_filter_results": filtered })
-}
-
-fn answer(answers: &mut Vec<Map<String, Value>>, choice: u32) -> &mut Map<String, Value> {
-    let at = answers.iter().position(|answer| answer["index"] == choice).unwrap_or_else(|| {
-        let new = json!({ "index": choice, "text": "", "reasoning": "", "refusal": "", "tool_calls": [],
-            "finish_reason": null });
-        answers.push(new.as_object().unwrap().clone());
-        answers.len() - 1
-    });
-    &mut answers[at]
-}
-
-fn append(fields: &mut Map<String, Value>, name: &str, text: &str) {
-    let Some(Value::String(before)) = fields.get_mut(name) else { panic!("{name} is no text") };
-    before.push_str(text);
 }
