@@ -144,7 +144,7 @@ fn tidegate(program: &Path, folder: &Path, mock: SocketAddr) -> Result<Launch> {
     let calls = folder.join("calls.jsonl");
     let configuration = format!(
         "listen: {listen}\nhosts:\n  openai:\n    base_url: http://{mock}/v1\n    api_key: sk-bench\n\
-         log: {{ calls: {} }}\n",
+         log: {{ format: json, file: {} }}\n",
         calls.display()
     );
     let file = write(folder, "tidegate.yaml", &configuration)?;

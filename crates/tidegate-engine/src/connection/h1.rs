@@ -28,7 +28,10 @@ type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
 /// An HTTP/1.1 connection without a call on it, or with one that has not been answered.
 pub(crate) struct H1Connection {
     requests: http1::SendRequest<Full<Bytes>>,
-    driver: Pin<Box<Driver>>,
+    /// Always there but while being dropped.
+    driver: Option<Box<Driver>>,
+    /// Whether a call is on it: being dropped then means that the call was given up.
+    busy: bool,
     /// Whether it has carried a call before: then its peer may have closed it without our knowing yet.
     used: bool,
 }
@@ -47,14 +50,22 @@ impl H1Connection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken("the backend connection failed", error))?;
-        Ok(Self { requests, driver: Box::pin(driver), used: false })
+        Ok(Self { requests, driver: Some(Box::new(driver)), busy: false, used: false })
     }
 
     /// Whether a request can be sent: open, idle, and nothing unread in it.
     pub(crate) fn is_reusable(&mut self) -> bool {
         // The waker is replaced at the next poll by whoever takes the connection; nobody waits for an idle one.
         let mut cx = Context::from_waker(Waker::noop());
-        self.driver.as_mut().poll(&mut cx).is_pending() && self.requests.is_ready()
+        self.poll_driver(&mut cx).is_pending() && self.requests.is_ready()
+    }
+
+    /// Moves bytes. Ready once the connection has ended.
+    fn poll_driver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.driver {
+            Some(driver) => Pin::new(driver.as_mut()).poll(cx).map(drop),
+            None => Poll::Ready(()),
+        }
     }
 
     /// Whether it has carried a call before.
@@ -71,11 +82,11 @@ impl H1Connection {
         request: Request<Full<Bytes>>,
         home: Home,
     ) -> Result<(Head, Body), SendError> {
+        self.busy = true;
         let mut response = std::pin::pin!(self.requests.try_send_request(request));
-        let driver = &mut self.driver;
         let response = std::future::poll_fn(|cx| {
             // The driver first: it is what makes the response ready.
-            let driven = driver.as_mut().poll(cx);
+            let driven = self.poll_driver(cx);
             match response.as_mut().poll(cx) {
                 Poll::Pending if driven.is_ready() => Poll::Ready(None),
                 polled => polled.map(Some),
@@ -100,6 +111,16 @@ impl H1Connection {
         self.used = true;
         let body = H1Body { incoming, connection: self, home, driven: false, closing };
         Ok((Head { status: head.status, headers: head.headers }, Body::H1(body)))
+    }
+}
+
+impl Drop for H1Connection {
+    fn drop(&mut self) {
+        if self.busy
+            && let Some(driver) = self.driver.take()
+        {
+            driver.into_parts().io.inner().close_abruptly();
+        }
     }
 }
 
@@ -135,8 +156,8 @@ impl H1Body {
                     "the backend closed the connection inside its reply",
                 ))));
             }
-            match self.connection.driver.as_mut().poll(cx) {
-                Poll::Ready(_) => self.driven = true,
+            match self.connection.poll_driver(cx) {
+                Poll::Ready(()) => self.driven = true,
                 Poll::Pending => {
                     // The driver may have put a frame into the body just now.
                     let polled = Pin::new(&mut self.incoming).poll_frame(cx);
@@ -160,6 +181,7 @@ impl H1Body {
     /// Puts the connection back, if it can carry another call.
     pub(crate) fn give_back(mut self) {
         if !self.driven && !self.closing && self.connection.is_reusable() {
+            self.connection.busy = false;
             self.home.pool.give_back(&self.home.origin, self.connection);
         }
     }
