@@ -1,8 +1,198 @@
-//! demo
+//! `tidegate demo`: the founding bug's story on simulated backends, the matrix as a table that a person likes to read, and
+//! then a gateway to try.
+
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    process::ExitCode,
+    time::Duration,
+};
+
 use clap::Args;
-use std::{io, process::ExitCode};
+use tidegate_sim::{Observation, Scenario};
+
+use super::probe::progress_bar;
+use crate::probe::{self, BACKENDS, Caller, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Wire};
+
+/// How the demo runs.
 #[derive(Args)]
-pub(super) struct Options {}
-pub(super) fn run(_options: &Options) -> io::Result<ExitCode> {
-    Ok(ExitCode::SUCCESS)
+pub(super) struct Options {
+    /// Exit after the table.
+    #[arg(long)]
+    once: bool,
+    /// Print the table's rows as JSON, with the field names of `probe`, and exit.
+    #[arg(long)]
+    json: bool,
+    /// Calls in each cell of the table.
+    #[arg(short = 'n', long, default_value_t = 20)]
+    calls: usize,
+    /// Where the gateway listens; if the port is taken, on any free one.
+    #[arg(long, default_value = "127.0.0.1:4000")]
+    listen: SocketAddr,
 }
+
+pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
+    let mut gateway = start(options.listen)?;
+    let runtime = super::runtime()?;
+    if options.json {
+        let report = runtime.block_on(matrix(&mut gateway, options.calls, true))?;
+        println!("{}", report.json());
+        return Ok(exit_code(&report));
+    }
+    println!("Tidegate, in front of simulated Azure OpenAI, Amazon Bedrock and OpenAI (their real wire formats).\n");
+    println!("A caller streams an answer and closes the tab:\n");
+    for backend in ["azure", "bedrock"] {
+        runtime.block_on(story(&gateway, backend))?;
+    }
+    println!("\nThe same in every phase of a call, {} callers a cell; hang-up to backend stopped:\n", options.calls);
+    let report = runtime.block_on(matrix(&mut gateway, options.calls, false))?;
+    print!("{}", table(&report));
+    if !options.once {
+        gateway.renew()?;
+        runtime.block_on(stay(&gateway))?;
+    }
+    Ok(exit_code(&report))
+}
+
+fn exit_code(report: &Report) -> ExitCode {
+    if report.never() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// On the wanted port, or any free one if it is taken.
+fn start(listen: SocketAddr) -> io::Result<Embedded> {
+    let scenario = Scenario { tokens: 400, interval: Duration::from_millis(40), ..Scenario::default() };
+    Embedded::start(listen, scenario.clone()).or_else(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => Embedded::start(SocketAddr::new(listen.ip(), 0), scenario),
+        _ => Err(error),
+    })
+}
+
+/// One streaming call, shown as its caller sees it, and its end.
+async fn story(gateway: &Embedded, backend: &str) -> io::Result<()> {
+    let tag = format!("story-{backend}");
+    let body = serde_json::json!({
+        "model": format!("{backend}/demo"),
+        "stream": true,
+        "messages": [{"role": "user", "content": format!("What is a tide gate? [sim tag={tag}]")}],
+    });
+    let mut caller = Caller::send(&Wire::Http1(gateway.plain()), None, body.to_string().into(), None).await?;
+    print!("  {backend:<8} ");
+    for _ in 0..STORY_EVENTS {
+        print!("{}", text(&caller.read(1).await?));
+        io::stdout().flush()?;
+    }
+    let (at_ns, gone) = caller.hang_up(HangUp::Fin).await?;
+    let seen = gateway.backends().wait_for(&tag, PATIENCE, |seen| seen.closed_ns.is_some()).await;
+    let seen = seen.and_then(|seen| seen.closed_ns.map(|closed_ns| (seen, closed_ns)));
+    match seen {
+        Some((seen, closed_ns)) => println!(
+            " ✂ tab closed; backend stopped {} µs later, after {} tokens of 400",
+            closed_ns.saturating_sub(at_ns) / 1000,
+            seen.tokens_written
+        ),
+        None => println!(" ✂ tab closed; the backend did NOT stop within {} s", PATIENCE.as_secs()),
+    }
+    drop(gone);
+    Ok(())
+}
+
+/// The text in the events of `bytes`.
+fn text(bytes: &[u8]) -> String {
+    let bytes = String::from_utf8_lossy(bytes);
+    let events = bytes.lines().filter_map(|line| line.strip_prefix("data: "));
+    let chunks = events.filter_map(|data| serde_json::from_str::<serde_json::Value>(data).ok());
+    chunks.filter_map(|chunk| Some(chunk.pointer("/choices/0/delta/content")?.as_str()?.to_owned())).collect()
+}
+
+async fn matrix(gateway: &mut Embedded, calls: usize, quiet: bool) -> io::Result<Report> {
+    let plan = Plan { hang_ups: vec![HangUp::Fin], http: vec![1], calls, ..Plan::default() };
+    let bar = progress_bar(quiet);
+    let report = probe::run(gateway, &plan, |done, total, cell| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+        bar.set_message(format!("{} {}", cell.backend(), cell.phase()));
+    })
+    .await;
+    bar.finish_and_clear();
+    report
+}
+
+/// Phases down, backends across.
+fn table(report: &Report) -> String {
+    let mut table = format!("  {:<20}", "cut off while");
+    for backend in BACKENDS {
+        table.push_str(&format!("{:>24}", format!("{backend} p50 / p99")));
+    }
+    table.push('\n');
+    for phase in Phase::ALL {
+        table.push_str(&format!("  {:<20}", phase.name().replace('_', " ")));
+        for backend in BACKENDS {
+            let cell = report.cells.iter().find(|cell| cell.phase() == phase && cell.backend() == backend);
+            let shown = cell.map_or_else(|| "-".to_owned(), |cell| match cell.never() {
+                0 => format!("{} / {} µs", micros(cell.percentile_us(50)), micros(cell.percentile_us(99))),
+                never => format!("{never} never stopped"),
+            });
+            table.push_str(&format!("{shown:>24}"));
+        }
+        table.push('\n');
+    }
+    table.push_str(&format!(
+        "\n  {} calls cut off; {} backends left running; p50 {} µs, p99 {} µs, slowest {} µs ({:.1} s in all)\n",
+        report.calls(),
+        report.never(),
+        micros(report.percentile_us(50)),
+        micros(report.percentile_us(99)),
+        micros(report.percentile_us(100)),
+        report.took.as_secs_f64()
+    ));
+    table
+}
+
+fn micros(value: Option<u64>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// Shows what to try, and what becomes of it, until Ctrl-C.
+async fn stay(gateway: &Embedded) -> io::Result<()> {
+    let base = format!("http://{}", gateway.plain());
+    println!("\nNow you. The gateway stays up at {base}; stream from any backend and press Ctrl-C in the middle:\n");
+    for backend in BACKENDS {
+        println!(
+            "  curl -N {base}/v1/chat/completions -d '{{\"model\":\"{backend}/demo\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'"
+        );
+    }
+    println!("\n  {base}/metrics has the figures. What happens to your calls shows below; Ctrl-C here ends the demo.\n");
+    let mut shown = tidegate_sim::monotonic_ns();
+    let interrupted = tokio::signal::ctrl_c();
+    tokio::pin!(interrupted);
+    loop {
+        let ended = gateway.backends().wait_for_any(Duration::from_secs(3600), |seen| ended_ns(seen) > Some(shown));
+        tokio::select! {
+            interrupted = &mut interrupted => return interrupted,
+            seen = ended => if let Some(seen) = seen {
+                shown = ended_ns(&seen).unwrap_or(shown);
+                println!("{}", describe(&seen));
+            },
+        }
+    }
+}
+
+fn ended_ns(seen: &Observation) -> Option<u64> {
+    seen.completed_ns.or(seen.closed_ns)
+}
+
+fn describe(seen: &Observation) -> String {
+    let backend = format!("{:?}", seen.backend).to_lowercase();
+    match seen.completed_ns {
+        Some(_) => format!("  {backend}: ran to its end, {} tokens", seen.tokens_written),
+        None => format!(
+            "  {backend}: caller hung up, backend stopped after {} tokens ({} bytes written after that)",
+            seen.tokens_written, seen.bytes_after_close
+        ),
+    }
+}
+
+/// Events that the story's caller reads before it closes the tab.
+const STORY_EVENTS: usize = 14;
+/// When a backend counts as not stopped.
+const PATIENCE: Duration = Duration::from_secs(3);

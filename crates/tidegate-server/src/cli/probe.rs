@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use tidegate_sim::SimHandle;
+use tidegate_sim::{Scenario, SimHandle};
 
 use crate::probe::{self, Embedded, Gateway, HangUp, Phase, Plan};
 
@@ -59,7 +59,7 @@ pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
     let mut other;
     let gateway: &mut dyn Gateway = match options.gateway {
         None => {
-            embedded = Embedded::start(None)?;
+            embedded = Embedded::start(([127, 0, 0, 1], 0).into(), Scenario::default())?;
             &mut embedded
         }
         Some(address) => {

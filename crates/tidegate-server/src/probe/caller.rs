@@ -60,7 +60,7 @@ impl fmt::Display for HangUp {
 }
 
 /// How a caller talks to the gateway.
-pub(super) enum Wire {
+pub(crate) enum Wire {
     Http1(SocketAddr),
     Http2(SocketAddr),
     Tls(SocketAddr, String),
@@ -77,23 +77,29 @@ impl Wire {
 }
 
 /// A caller whose request has been sent.
-pub(super) enum Caller {
+pub(crate) struct Caller {
+    connection: Connection,
+    /// Whether the head of the HTTP/1.1 reply has been read.
+    head_read: bool,
+}
+
+enum Connection {
     Http1(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Http2(Box<Http2Caller>),
 }
 
-pub(super) struct Http2Caller {
+pub(crate) struct Http2Caller {
     response: Option<h2::client::ResponseFuture>,
     body: Option<h2::RecvStream>,
     stream: h2::SendStream<Bytes>,
     driver: JoinHandle<()>,
-    // Keeps the connection's handle: without one the driver would say goodbye by itself.
+    #[expect(dead_code, reason = "without a handle the driver would say goodbye by itself")]
     requests: h2::client::SendRequest<Bytes>,
 }
 
 /// What is left of a caller that has hung up; kept until the backend's end has been seen.
-pub(super) enum Gone {
+pub(crate) enum Gone {
     Socket(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Stream(Box<Http2Caller>),
@@ -102,35 +108,37 @@ pub(super) enum Gone {
 
 impl Caller {
     /// Connects and sends a chat request.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         wire: &Wire,
         key: Option<&str>,
         body: Vec<u8>,
         receive_buffer: Option<usize>,
     ) -> io::Result<Self> {
-        match wire {
+        let connection = match wire {
             Wire::Http1(address) => {
                 let mut stream = connect(*address, receive_buffer).await?;
                 send_http1(&mut stream, *address, key, &body).await?;
-                Ok(Self::Http1(stream))
+                Connection::Http1(stream)
             }
             Wire::Tls(address, pem) => {
                 let stream = connect(*address, receive_buffer).await?;
                 let mut stream = tls_connector(pem)?.connect(server_name()?, stream).await?;
                 send_http1(&mut stream, *address, key, &body).await?;
-                Ok(Self::Tls(Box::new(stream)))
+                Connection::Tls(Box::new(stream))
             }
-            Wire::Http2(address) => send_http2(*address, key, body, receive_buffer).await,
-        }
+            Wire::Http2(address) => send_http2(*address, key, body, receive_buffer).await?,
+        };
+        Ok(Self { connection, head_read: false })
     }
 
-    /// Reads until the head and `frames` events have come.
-    pub(super) async fn read(&mut self, frames: usize) -> io::Result<()> {
+    /// Reads until the head and `frames` events have come; returns what was read.
+    pub(crate) async fn read(&mut self, frames: usize) -> io::Result<Vec<u8>> {
         let reading = async {
-            match self {
-                Self::Http1(stream) => read_http1(stream, frames).await,
-                Self::Tls(stream) => read_http1(stream, frames).await,
-                Self::Http2(caller) => caller.read(frames).await,
+            let head_read = &mut self.head_read;
+            match &mut self.connection {
+                Connection::Http1(stream) => read_http1(stream, frames, head_read).await,
+                Connection::Tls(stream) => read_http1(stream, frames, head_read).await,
+                Connection::Http2(caller) => caller.read(frames).await,
             }
         };
         tokio::time::timeout(READING, reading)
@@ -139,16 +147,16 @@ impl Caller {
     }
 
     /// Hangs up. Returns the instant immediately before.
-    pub(super) async fn hang_up(self, how: HangUp) -> io::Result<(u64, Gone)> {
-        match (self, how) {
-            (Self::Http1(stream), HangUp::Rst) => {
+    pub(crate) async fn hang_up(self, how: HangUp) -> io::Result<(u64, Gone)> {
+        match (self.connection, how) {
+            (Connection::Http1(stream), HangUp::Rst) => {
                 socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
                 let stream = stream.into_std()?;
                 let at = tidegate_sim::monotonic_ns();
                 drop(stream);
                 Ok((at, Gone::Nothing))
             }
-            (Self::Http1(mut stream), HangUp::FinBehindPipelined) => {
+            (Connection::Http1(mut stream), HangUp::FinBehindPipelined) => {
                 stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: probe\r\n\r\nGET /hea").await?;
                 // The bytes are there, and seen, before the FIN comes.
                 tokio::time::sleep(Duration::from_millis(2)).await;
@@ -156,24 +164,24 @@ impl Caller {
                 stream.shutdown().await?;
                 Ok((at, Gone::Socket(stream)))
             }
-            (Self::Http1(mut stream), _) => {
+            (Connection::Http1(mut stream), _) => {
                 let at = tidegate_sim::monotonic_ns();
                 stream.shutdown().await?;
                 Ok((at, Gone::Socket(stream)))
             }
-            (Self::Tls(mut stream), _) => {
+            (Connection::Tls(mut stream), _) => {
                 let at = tidegate_sim::monotonic_ns();
                 stream.shutdown().await?;
                 Ok((at, Gone::Tls(stream)))
             }
-            (Self::Http2(caller), HangUp::H2Lost) => {
+            (Connection::Http2(caller), HangUp::H2Lost) => {
                 // The socket is the driver's: ended, it drops it.
                 let at = tidegate_sim::monotonic_ns();
                 caller.driver.abort();
                 tokio::task::yield_now().await;
                 Ok((at, Gone::Stream(caller)))
             }
-            (Self::Http2(mut caller), _) => {
+            (Connection::Http2(mut caller), _) => {
                 let at = tidegate_sim::monotonic_ns();
                 caller.stream.send_reset(h2::Reason::CANCEL);
                 tokio::task::yield_now().await;
@@ -186,10 +194,7 @@ impl Caller {
 impl Drop for Gone {
     fn drop(&mut self) {
         match self {
-            Self::Stream(caller) => {
-                let _ = &caller.requests;
-                caller.driver.abort();
-            }
+            Self::Stream(caller) => caller.driver.abort(),
             Self::Socket(stream) => {
                 let _ = socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO));
             }
@@ -229,8 +234,11 @@ where
     stream.flush().await
 }
 
-/// Reads a head and then until `frames` events with data have come.
-async fn read_http1<S: AsyncRead + Unpin>(stream: &mut S, frames: usize) -> io::Result<()> {
+/// Reads the head, unless it has been read, and then until `frames` events with data have come.
+async fn read_http1<S>(stream: &mut S, frames: usize, head_read: &mut bool) -> io::Result<Vec<u8>>
+where
+    S: AsyncRead + Unpin,
+{
     let mut seen = Vec::new();
     loop {
         let mut buffer = [0; 4096];
@@ -239,12 +247,17 @@ async fn read_http1<S: AsyncRead + Unpin>(stream: &mut S, frames: usize) -> io::
             return Err(io::Error::other(format!("the gateway hung up: {}", String::from_utf8_lossy(&seen))));
         }
         seen.extend_from_slice(buffer.get(..read).unwrap_or_default());
-        let Some(head) = seen.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
-        if !seen.starts_with(b"HTTP/1.1 200") {
-            return Err(io::Error::other(format!("the gateway refused: {}", String::from_utf8_lossy(&seen))));
+        if !*head_read {
+            if !seen.windows(4).any(|window| window == b"\r\n\r\n") {
+                continue;
+            }
+            if !seen.starts_with(b"HTTP/1.1 200") {
+                return Err(io::Error::other(format!("the gateway refused: {}", String::from_utf8_lossy(&seen))));
+            }
+            *head_read = true;
         }
-        if events(seen.get(head..).unwrap_or_default()) >= frames {
-            return Ok(());
+        if events(&seen) >= frames {
+            return Ok(seen);
         }
     }
 }
@@ -258,7 +271,7 @@ async fn send_http2(
     key: Option<&str>,
     body: Vec<u8>,
     receive_buffer: Option<usize>,
-) -> io::Result<Caller> {
+) -> io::Result<Connection> {
     let stream = connect(address, receive_buffer).await?;
     let (mut requests, driver) = h2::client::handshake(stream).await.map_err(io::Error::other)?;
     #[expect(clippy::disallowed_methods, reason = "the probe plays a caller, whose connection is its own")]
@@ -282,7 +295,7 @@ async fn send_http2(
         let piece = rest.split_to(admitted.min(rest.len()));
         stream.send_data(piece, rest.is_empty()).map_err(io::Error::other)?;
     }
-    Ok(Caller::Http2(Box::new(Http2Caller {
+    Ok(Connection::Http2(Box::new(Http2Caller {
         response: Some(response),
         body: None,
         stream,
@@ -292,7 +305,8 @@ async fn send_http2(
 }
 
 impl Http2Caller {
-    async fn read(&mut self, frames: usize) -> io::Result<()> {
+    async fn read(&mut self, frames: usize) -> io::Result<Vec<u8>> {
+        let mut seen = Vec::new();
         if let Some(response) = self.response.take() {
             let response = response.await.map_err(io::Error::other)?;
             if response.status() != http::StatusCode::OK {
@@ -300,15 +314,14 @@ impl Http2Caller {
             }
             self.body = Some(response.into_body());
         }
-        let Some(body) = &mut self.body else { return Ok(()) };
-        let mut seen = 0;
-        while seen < frames {
+        let Some(body) = &mut self.body else { return Ok(seen) };
+        while events(&seen) < frames {
             let data = body.data().await.ok_or_else(|| io::Error::other("the stream ended"))?;
             let data = data.map_err(io::Error::other)?;
             body.flow_control().release_capacity(data.len()).map_err(io::Error::other)?;
-            seen += events(&data);
+            seen.extend_from_slice(&data);
         }
-        Ok(())
+        Ok(seen)
     }
 }
 

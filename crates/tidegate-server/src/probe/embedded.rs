@@ -27,23 +27,19 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts simulators and a gateway on free loopback ports. `backends` is where the simulated backends listen.
+    /// Starts simulators and a gateway on loopback. `listen` is where the gateway listens without TLS; port 0 takes a free
+    /// one. `scenario` is what the simulated backends do where a call does not say.
     ///
     /// # Errors
     /// Ports, threads or temporary files can't be had.
-    pub fn start(backends: Option<SocketAddr>) -> io::Result<Self> {
+    pub fn start(listen: SocketAddr, scenario: Scenario) -> io::Result<Self> {
         let files = tempfile::tempdir()?;
         let certified =
             rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).map_err(io::Error::other)?;
         std::fs::write(files.path().join("certificate.pem"), certified.cert.pem())?;
         std::fs::write(files.path().join("key.pem"), certified.signing_key.serialize_pem())?;
 
-        let plain = |address: Option<SocketAddr>| {
-            let listener = Listener::default();
-            Listener { address: address.unwrap_or(listener.address), ..listener }
-        };
-        let backends =
-            Simulator::spawn_thread(SimConfig { listeners: vec![plain(backends)], ..SimConfig::default() })?;
+        let backends = Simulator::spawn_thread(SimConfig { scenario, ..SimConfig::default() })?;
         let deaf = Simulator::spawn_thread(SimConfig {
             listeners: vec![Listener { receive_buffer: Some(SMALL_BUFFER), ..Listener::default() }],
             scenario: Scenario { never_read: true, ..Scenario::default() },
@@ -52,7 +48,7 @@ impl Embedded {
         })?;
         let silent = Simulator::spawn_thread(SimConfig::one(ListenerKind::BlackHole))?;
 
-        let text = configuration(&backends, &deaf, &silent, files.path());
+        let text = configuration(listen, [&backends, &deaf, &silent], files.path());
         let config = config::parse("embedded", &text, &|_| None)
             .into_result()
             .map_err(|problems| io::Error::other(format!("{problems:?}")))?
@@ -136,17 +132,16 @@ impl Gateway for Embedded {
 }
 
 /// The gateway's configuration: each backend over each HTTP version, at each simulator.
-fn configuration(
-    backends: &SimHandle,
-    deaf: &SimHandle,
-    silent: &SimHandle,
-    files: &std::path::Path,
-) -> String {
+fn configuration(listen: SocketAddr, simulators: [&SimHandle; 3], files: &std::path::Path) -> String {
+    let [backends, deaf, silent] = simulators;
     let files = files.display();
     let mut text = format!(
-        "listen:\n  - address: 127.0.0.1:0\n  - address: 127.0.0.1:0\n    tls: {{certificate: {files}/certificate.pem, key: {files}/key.pem}}\nworkers: 1\ndrain: {}s\nconnect: {{proxy_from_env: false}}\nlog: {{level: error}}\nhosts:\n",
+        "listen:\n  - address: {listen}\n  - address: 127.0.0.1:0\n    tls: {{certificate: {files}/certificate.pem, key: {files}/key.pem}}\nworkers: 1\ndrain: {}s\nconnect: {{proxy_from_env: false}}\nlog: {{level: error}}\nhosts:\n",
         DRAIN.as_secs()
     );
+    for backend in BACKENDS {
+        text.push_str(&host(backend, backend, "http", backends.address(), 1));
+    }
     for (way, scheme, simulator) in
         [("here", "http", backends), ("deaf", "http", deaf), ("silent", "https", silent)]
     {

@@ -19,7 +19,7 @@ use std::{
 use tidegate_sim::{ClosedHow, Observation, SimHandle};
 
 pub use caller::HangUp;
-use caller::{Caller, Wire};
+pub(crate) use caller::{Caller, Wire};
 pub use embedded::Embedded;
 pub use report::{Cell, Report};
 
@@ -87,9 +87,9 @@ impl Phase {
             Self::AwaitingHeaders | Self::NonStreaming => "headers_delay=60s",
             Self::BeforeFirstToken => "first_token_delay=60s",
             Self::BetweenFrames | Self::Draining => "tokens=100000,interval=5ms",
-            Self::InsideFrame => "tokens=100,split_stall=3",
-            Self::Stalled => "tokens=100,stall=3",
-            Self::CallerNotReading => "tokens=1000000,text=4096",
+            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=3",
+            Self::Stalled => "tokens=100,interval=1ms,stall=3",
+            Self::CallerNotReading => "tokens=1000000,interval=0ms,text=4096",
         }
     }
 
@@ -255,12 +255,14 @@ impl Call {
             // Until every buffer on the way is full.
             Phase::Sending => tokio::time::sleep(FILLING).await,
             Phase::CallerNotReading => self.await_blocked(simulator).await,
-            _ => self.caller.read(phase.frames_first()).await?,
+            _ => drop(self.caller.read(phase.frames_first()).await?),
         }
         if phase == Phase::InsideFrame || phase == Phase::Stalled {
-            let _ = self.observe(simulator, ARRIVAL, |seen| {
+            self.observe(simulator, ARRIVAL, |seen| {
                 matches!(seen.phase_at_close, tidegate_sim::Phase::InsideFrame | tidegate_sim::Phase::Stalled)
-            });
+            })
+            .await
+            .ok_or_else(|| io::Error::other(format!("{phase}: the backend did not come that far")))?;
         }
         Ok(())
     }
@@ -323,7 +325,8 @@ async fn observe(
     match tag {
         Some(tag) => simulator.wait_for(tag, patience, reached).await,
         None => {
-            let mine = |seen: &Observation| seen.accepted_ns >= began_ns && reached(seen);
+            // An HTTP/2 connection may be older than the call on it.
+            let mine = |seen: &Observation| seen.accepted_ns.max(seen.request_ns) >= began_ns && reached(seen);
             simulator.wait_for_any(patience, mine).await
         }
     }

@@ -68,6 +68,11 @@ impl Cell {
         self.never
     }
 
+    /// Microseconds from hang-up to backend closed at a percentile. `None`: none stopped.
+    pub fn percentile_us(&self, percent: usize) -> Option<u64> {
+        percentile(&self.stopped_us, percent)
+    }
+
     /// Calls whose HTTP/2 connection was lost along with the stream.
     pub fn lost_connections(&self) -> usize {
         self.lost_connections
