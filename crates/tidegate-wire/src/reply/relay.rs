@@ -292,7 +292,9 @@ fn add_deltas(chunk: &mut Map<String, Value>) {
     let choices = chunk.get_mut("choices").and_then(Value::as_array_mut);
     for choice in choices.into_iter().flatten().filter_map(Value::as_object_mut) {
         if choice.get("delta").is_none_or(Value::is_null) {
-            choice.insert("delta".to_owned(), json!({}));
+            // Some backends put the whole message into a chunk: streaming clients look for a delta.
+            let message = choice.shift_remove("message").filter(Value::is_object);
+            choice.insert("delta".to_owned(), message.unwrap_or_else(|| json!({})));
         }
     }
 }

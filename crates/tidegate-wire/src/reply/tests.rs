@@ -92,6 +92,14 @@ fn a1_usage_that_the_caller_did_not_ask_for_is_counted_and_withheld() {
 }
 
 #[test]
+fn a_whole_message_in_a_chunk_reaches_streaming_clients_as_a_delta() {
+    let chunk = "data: {\"id\":\"i\",\"object\":\"o\",\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"}}]}\n\n";
+    let sent = pushed(&mut Relay::new(1, true), chunk).concat();
+    let sent = std::str::from_utf8(&sent).unwrap();
+    assert!(sent.contains("\"delta\":{\"content\":\"a\"}") && !sent.contains("message"), "{sent}");
+}
+
+#[test]
 fn a_stream_of_nothing_is_truncated() {
     let error = Relay::new(1, true).finish(&mut VecDeque::new()).unwrap_err();
     assert_eq!(error.class(), ErrorClass::Truncated);
@@ -147,6 +155,14 @@ fn the_cheap_look_passes_nothing_that_matters() {
         r#"{"choices":[{"index":0,"delta":{"content":"a"}}]"#,
         r#"{"choices":[{"index":0,"delta":{"content":"a"}}]} x"#,
         r#"{"choices":[{"index":0,"delta":{"content":"a}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"a\q"}}]}"#,
+        r#"{"x":"\u12","choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        r#"{"x":[1,],"choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        r#"{"x":[1},"choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        r#"{"x":nul,"choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        r#"{"x":01,"choices":[{"index":0,"delta":{"content":"a"}}]}"#,
+        r#"{"choices":[{"index":01,"delta":{"content":"a"}}]}"#,
+        "{\"x\":\"\u{1}\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"}}]}",
         "[DONE]",
         "",
     ] {

@@ -264,7 +264,11 @@ impl ChatDecoder {
             let name = name.unwrap_or_default().into_owned();
             events.push(Event::ToolCallStart { choice, index, id, name, kind });
         }
-        let arguments = text_or_json(called.arguments.or(called.input)).unwrap_or_default();
+        let piece = match kind {
+            ToolKind::Function => called.arguments,
+            ToolKind::Custom => called.input,
+        };
+        let arguments = text_or_json(piece).unwrap_or_default();
         if !arguments.is_empty() {
             events.push(Event::ToolCallArguments { choice, index, fragment: arguments.into_owned() });
         }
