@@ -393,7 +393,7 @@ impl<T> Exchange<T> {
     fn note_progress(&mut self) {
         let delivered_all = self.state == State::Tail && self.items.is_empty();
         if let Some(meter) = &mut self.meter {
-            meter.progressed(self.reply.progress());
+            meter.progressed(self.reply.take_progress());
             if delivered_all {
                 // A caller that leaves after the last frame has completed its call.
                 meter.complete();

@@ -332,8 +332,8 @@ impl Meter {
         });
     }
 
-    pub(crate) fn progressed(&mut self, progress: &Progress) {
-        self.progress = Some(progress.clone());
+    pub(crate) fn progressed(&mut self, progress: Progress) {
+        self.progress = Some(progress);
     }
 
     fn edit(&mut self, change: impl FnOnce(&mut CallRecord)) {

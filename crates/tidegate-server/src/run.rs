@@ -69,7 +69,7 @@ pub fn start(config: &Config, targets: Targets) -> io::Result<Running> {
     let listeners = Arc::new(listeners);
     let addresses = listeners.iter().map(Listener::address).collect::<io::Result<Vec<_>>>()?;
     let metrics = Arc::new(Metrics::new());
-    let calls = Arc::new(CallLog::start(metrics.clone())?);
+    let calls = Arc::new(CallLog::start(metrics.clone(), &config.log)?);
     let (stage, _) = watch::channel(Stage::Running);
     let readiness = Readiness::default();
     let targets = Arc::new(targets);

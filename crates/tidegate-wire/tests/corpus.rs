@@ -166,7 +166,12 @@ fn every_refusal_keeps_the_backends_message_code_and_class() {
         let endpoint = row("openai").unwrap().endpoint(None, None, None).unwrap();
         let error = endpoint.decode_error(vector.status, &HeaderMap::new(), &vector.body);
         let told = &vector.expected["body"]["error"];
-        assert_eq!(error.message(), told["message"], "{}", vector.id);
+        // What is said about our credentials is not passed on: it may quote them.
+        if vector.status == 401 {
+            assert_eq!(error.message(), "the backend refused the gateway's credentials (HTTP 401)");
+        } else {
+            assert_eq!(error.message(), told["message"], "{}", vector.id);
+        }
         assert_eq!(error.upstream_status(), Some(vector.status), "{}", vector.id);
         if let Some(code) = told["code"].as_str() {
             assert_eq!(error.code(), Some(code), "{}", vector.id);

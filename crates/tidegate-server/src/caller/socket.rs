@@ -7,7 +7,7 @@
 //! stays reported.
 
 use std::{
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     net::TcpStream,
     os::fd::AsRawFd as _,
     pin::Pin,
@@ -125,13 +125,11 @@ impl CallerSocket {
                 closed = guard.ready().is_read_closed();
                 guard.clear_ready_matching(Ready::READABLE);
             }
-            let space = buffer.initialize_unfilled();
-            match self.fd.get_ref().read(space) {
+            match receive(self.fd.get_ref(), buffer) {
                 Ok(read) => {
                     // A short read has emptied the receive buffer; what comes later is a new readiness event.
-                    self.data_waiting.store(read == space.len(), Ordering::Relaxed);
-                    self.read_since_request.store(true, Ordering::Relaxed);
-                    buffer.advance(read);
+                    self.data_waiting.store(buffer.remaining() == 0, Ordering::Relaxed);
+                    self.read_since_request.store(read > 0, Ordering::Relaxed);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -165,6 +163,21 @@ impl CallerSocket {
             }
         }
     }
+}
+
+/// Reads into the free part of `buffer` without filling it with zeros first: it is 8 KiB at least, for each request.
+fn receive(stream: &TcpStream, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
+    let socket = socket2::SockRef::from(stream);
+    // SAFETY: the slice is only handed to `recv`, which writes initialised bytes and nothing else.
+    #[expect(unsafe_code, reason = "the free part of a buffer is uninitialised memory")]
+    let read = socket.recv(unsafe { buffer.unfilled_mut() })?;
+    // SAFETY: `recv` has initialised the first `read` bytes of the free part.
+    #[expect(unsafe_code, reason = "the free part of a buffer is uninitialised memory")]
+    unsafe {
+        buffer.assume_init(read);
+    }
+    buffer.advance(read);
+    Ok(read)
 }
 
 /// Probes start when half of the time after which an unanswered caller is given up has passed in silence.

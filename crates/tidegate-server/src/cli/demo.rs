@@ -39,12 +39,17 @@ pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
         println!("{}", report.json());
         return Ok(exit_code(&report));
     }
-    println!("Tidegate, in front of simulated Azure OpenAI, Amazon Bedrock and OpenAI (their real wire formats).\n");
+    println!(
+        "Tidegate, in front of simulated Azure OpenAI, Amazon Bedrock and OpenAI (their real wire formats).\n"
+    );
     println!("A caller streams an answer and closes the tab:\n");
     for backend in ["azure", "bedrock"] {
         runtime.block_on(story(&gateway, backend))?;
     }
-    println!("\nThe same in every phase of a call, {} callers a cell; hang-up to backend stopped:\n", options.calls);
+    println!(
+        "\nThe same in every phase of a call, {} callers a cell; hang-up to backend stopped:\n",
+        options.calls
+    );
     let report = runtime.block_on(matrix(&mut gateway, options.calls, false))?;
     print!("{}", table(&report));
     if !options.once {
@@ -128,10 +133,15 @@ fn table(report: &Report) -> String {
         table.push_str(&format!("  {:<20}", phase.name().replace('_', " ")));
         for backend in BACKENDS {
             let cell = report.cells.iter().find(|cell| cell.phase() == phase && cell.backend() == backend);
-            let shown = cell.map_or_else(|| "-".to_owned(), |cell| match cell.never() {
-                0 => format!("{} / {} µs", micros(cell.percentile_us(50)), micros(cell.percentile_us(99))),
-                never => format!("{never} never stopped"),
-            });
+            let shown = cell.map_or_else(
+                || "-".to_owned(),
+                |cell| match cell.never() {
+                    0 => {
+                        format!("{} / {} µs", micros(cell.percentile_us(50)), micros(cell.percentile_us(99)))
+                    }
+                    never => format!("{never} never stopped"),
+                },
+            );
             table.push_str(&format!("{shown:>24}"));
         }
         table.push('\n');
@@ -155,18 +165,23 @@ fn micros(value: Option<u64>) -> String {
 /// Shows what to try, and what becomes of it, until Ctrl-C.
 async fn stay(gateway: &Embedded) -> io::Result<()> {
     let base = format!("http://{}", gateway.plain());
-    println!("\nNow you. The gateway stays up at {base}; stream from any backend and press Ctrl-C in the middle:\n");
+    println!(
+        "\nNow you. The gateway stays up at {base}; stream from any backend and press Ctrl-C in the middle:\n"
+    );
     for backend in BACKENDS {
         println!(
             "  curl -N {base}/v1/chat/completions -d '{{\"model\":\"{backend}/demo\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'"
         );
     }
-    println!("\n  {base}/metrics has the figures. What happens to your calls shows below; Ctrl-C here ends the demo.\n");
+    println!(
+        "\n  {base}/metrics has the figures. What happens to your calls shows below; Ctrl-C here ends the demo.\n"
+    );
     let mut shown = tidegate_sim::monotonic_ns();
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
     loop {
-        let ended = gateway.backends().wait_for_any(Duration::from_secs(3600), |seen| ended_ns(seen) > Some(shown));
+        let ended =
+            gateway.backends().wait_for_any(Duration::from_secs(3600), |seen| ended_ns(seen) > Some(shown));
         tokio::select! {
             interrupted = &mut interrupted => return interrupted,
             seen = ended => if let Some(seen) = seen {

@@ -252,7 +252,10 @@ where
                 continue;
             }
             if !seen.starts_with(b"HTTP/1.1 200") {
-                return Err(io::Error::other(format!("the gateway refused: {}", String::from_utf8_lossy(&seen))));
+                return Err(io::Error::other(format!(
+                    "the gateway refused: {}",
+                    String::from_utf8_lossy(&seen)
+                )));
             }
             *head_read = true;
         }

@@ -326,7 +326,8 @@ async fn observe(
         Some(tag) => simulator.wait_for(tag, patience, reached).await,
         None => {
             // An HTTP/2 connection may be older than the call on it.
-            let mine = |seen: &Observation| seen.accepted_ns.max(seen.request_ns) >= began_ns && reached(seen);
+            let mine =
+                |seen: &Observation| seen.accepted_ns.max(seen.request_ns) >= began_ns && reached(seen);
             simulator.wait_for_any(patience, mine).await
         }
     }

@@ -3,7 +3,9 @@
 //! [`CallLog`] is started at boot and takes records from meters that are being dropped: it only queues them; a thread of
 //! its own formats and writes, in batches, so that no call waits for a disk.
 
+mod line;
 mod metrics;
+mod sink;
 
 use std::{
     sync::{
@@ -17,7 +19,10 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tidegate_engine::{CallRecord, Recorder};
 
+use crate::config::{Log, LogFormat, LogLevel};
+
 pub(crate) use metrics::Metrics;
+pub(crate) use sink::Sink;
 
 /// Takes the records of finished calls.
 pub(crate) struct CallLog {
@@ -39,12 +44,15 @@ impl CallLog {
     ///
     /// # Errors
     /// The thread can't be started.
-    pub(crate) fn start(metrics: Arc<Metrics>) -> std::io::Result<Self> {
+    pub(crate) fn start(metrics: Arc<Metrics>, log: &Log) -> std::io::Result<Self> {
+        // A call's line has the level `info`.
+        let wanted = !matches!(log.level, LogLevel::Error | LogLevel::Warn);
+        let lines = if wanted { Some((Sink::open(log)?, log.format)) } else { None };
         let queue = Arc::<Queue>::default();
         let taken = queue.clone();
         let writer = std::thread::Builder::new()
             .name("tidegate-calls".into())
-            .spawn(move || taken.write_until_closed(&metrics))?;
+            .spawn(move || taken.write_until_closed(&metrics, lines.as_ref()))?;
         Ok(Self { queue, writer: Mutex::new(Some(writer)) })
     }
 
@@ -74,8 +82,9 @@ impl Recorder for CallLog {
 }
 
 impl Queue {
-    fn write_until_closed(&self, metrics: &Metrics) {
+    fn write_until_closed(&self, metrics: &Metrics, lines: Option<&(Sink, LogFormat)>) {
         let mut batch = Vec::new();
+        let mut text = Vec::new();
         loop {
             {
                 let mut records = self.records.lock();
@@ -89,8 +98,16 @@ impl Queue {
             }
             for record in batch.drain(..) {
                 metrics.count(&record);
-                log(&record);
+                if let Some((_, format)) = lines {
+                    line::write(&record, *format, &mut text);
+                }
             }
+            if let Some((sink, _)) = lines
+                && let Err(error) = sink.write(&text)
+            {
+                tracing::error!(%error, "call log lines are lost");
+            }
+            text.clear();
             if !self.closed.load(Ordering::Acquire) {
                 #[expect(
                     clippy::disallowed_methods,
@@ -100,34 +117,6 @@ impl Queue {
             }
         }
     }
-}
-
-/// One line for one call.
-fn log(record: &CallRecord) {
-    let micros = |duration: Option<Duration>| duration.map(|duration| duration.as_micros() as u64);
-    tracing::info!(
-        target: "tidegate::call",
-        id = record.id,
-        model = record.model,
-        host = record.host,
-        served_model = record.served_model,
-        upstream_id = record.upstream_id,
-        streaming = record.streaming,
-        outcome = record.outcome.name(),
-        status = record.status,
-        error = record.error.as_ref().map(|error| error.message()),
-        prompt_tokens = record.usage.prompt_tokens,
-        completion_tokens = record.usage.completion_tokens,
-        cached_tokens = record.usage.cached_tokens,
-        reasoning_tokens = record.usage.reasoning_tokens,
-        usage = record.provenance.name(),
-        delivered_bytes = record.delivered_bytes,
-        unacknowledged_bytes = record.unacknowledged_bytes,
-        ttft_us = micros(record.time_to_first_token),
-        duration_us = micros(Some(record.duration)),
-        hang_up_to_closed_us = micros(record.hang_up_to_closed),
-        "call"
-    );
 }
 
 /// How long the writer lets records gather.

@@ -1,7 +1,5 @@
 //! Token counts of a call, normalised: prompt counts include cached tokens, output counts include reasoning.
 
-use super::Extras;
-
 /// Token counts of one call. All counts are tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
@@ -17,6 +15,7 @@ pub struct Usage {
     pub cache_write_tokens: Option<u64>,
     /// Of the output: reasoning. `None`: not reported.
     pub reasoning_tokens: Option<u64>,
-    /// The backend's usage object as it came, for what the counts above leave out (audio, predictions, tiers).
-    pub raw: Option<Box<Extras>>,
+    /// The backend's usage object as it came, as JSON text, for what the counts above leave out (audio, predictions,
+    /// tiers).
+    pub raw: Option<Box<str>>,
 }

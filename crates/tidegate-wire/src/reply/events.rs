@@ -82,4 +82,8 @@ impl Reply for Events {
     fn progress(&self) -> &Progress {
         &self.tally.progress
     }
+
+    fn take_progress(&mut self) -> Progress {
+        std::mem::take(&mut self.tally.progress)
+    }
 }

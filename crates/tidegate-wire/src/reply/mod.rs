@@ -47,6 +47,9 @@ pub trait Reply: Send {
 
     /// What has been seen so far.
     fn progress(&self) -> &Progress;
+
+    /// Takes what has been seen; nothing may be pushed afterwards.
+    fn take_progress(&mut self) -> Progress;
 }
 
 /// What a reply has shown so far; the meter settles from it whenever the call ends.

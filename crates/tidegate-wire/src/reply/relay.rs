@@ -254,6 +254,10 @@ impl Reply for Relay {
     fn progress(&self) -> &Progress {
         &self.tally.progress
     }
+
+    fn take_progress(&mut self) -> Progress {
+        std::mem::take(&mut self.tally.progress)
+    }
 }
 
 /// The part of a piece that is forwarded as it is. `start <= end <= chunk.len()`.

@@ -62,4 +62,8 @@ impl Reply for Translate {
     fn progress(&self) -> &Progress {
         self.events.progress()
     }
+
+    fn take_progress(&mut self) -> Progress {
+        self.events.take_progress()
+    }
 }

@@ -78,6 +78,10 @@ impl Reply for WholeRelay {
     fn progress(&self) -> &Progress {
         &self.tally.progress
     }
+
+    fn take_progress(&mut self) -> Progress {
+        std::mem::take(&mut self.tally.progress)
+    }
 }
 
 fn with_messages(body: Bytes) -> Bytes {

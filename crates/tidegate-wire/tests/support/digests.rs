@@ -28,7 +28,7 @@ pub(crate) fn digest(events: &[Event]) -> Value {
                 answer(&mut answers, *choice);
             }
             Event::ReplyExtra { name, .. } => filtered |= *name == "prompt_filter_results",
-            Event::Usage(seen) => usage = Value::Object(*seen.raw.clone().unwrap()),
+            Event::Usage(seen) => usage = serde_json::from_str(seen.raw.as_deref().unwrap()).unwrap(),
             _ => {}
         }
     }

@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use crate::hub::{Extras, Usage};
+use crate::hub::Usage;
 
 type Raw<'a> = Option<&'a RawValue>;
 
@@ -133,20 +133,48 @@ impl<'de> Deserialize<'de> for LossyText {
 }
 
 /// OpenAI's usage object, and DeepSeek's name for cached tokens.
+#[derive(Deserialize)]
+struct Counts<'a> {
+    #[serde(borrow)]
+    prompt_tokens: Raw<'a>,
+    completion_tokens: Raw<'a>,
+    total_tokens: Raw<'a>,
+    prompt_cache_hit_tokens: Raw<'a>,
+    prompt_tokens_details: Raw<'a>,
+    completion_tokens_details: Raw<'a>,
+}
+
+#[derive(Default, Deserialize)]
+struct Details<'a> {
+    #[serde(borrow)]
+    cached_tokens: Raw<'a>,
+    cache_write_tokens: Raw<'a>,
+    reasoning_tokens: Raw<'a>,
+}
+
 pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
-    let raw: Extras = serde_json::from_str(raw?.get()).ok()?;
-    let count = |name: &str| raw.get(name).and_then(Value::as_u64);
-    let detail = |object: &str, name: &str| raw.get(object)?.get(name)?.as_u64();
-    let prompt_tokens = count("prompt_tokens").unwrap_or(0);
-    let completion_tokens = count("completion_tokens").unwrap_or(0);
+    let raw = raw?.get();
+    let counts: Counts<'_> = serde_json::from_str(raw).ok()?;
+    let prompt = details(counts.prompt_tokens_details);
+    let completion = details(counts.completion_tokens_details);
+    let prompt_tokens = count(counts.prompt_tokens).unwrap_or(0);
+    let completion_tokens = count(counts.completion_tokens).unwrap_or(0);
     Some(Usage {
         prompt_tokens,
         completion_tokens,
-        total_tokens: count("total_tokens").unwrap_or(prompt_tokens.saturating_add(completion_tokens)),
-        cached_tokens: detail("prompt_tokens_details", "cached_tokens")
-            .or_else(|| count("prompt_cache_hit_tokens")),
-        cache_write_tokens: detail("prompt_tokens_details", "cache_write_tokens"),
-        reasoning_tokens: detail("completion_tokens_details", "reasoning_tokens"),
-        raw: Some(Box::new(raw)),
+        total_tokens: count(counts.total_tokens).unwrap_or(prompt_tokens.saturating_add(completion_tokens)),
+        cached_tokens: count(prompt.cached_tokens).or_else(|| count(counts.prompt_cache_hit_tokens)),
+        cache_write_tokens: count(prompt.cache_write_tokens),
+        reasoning_tokens: count(completion.reasoning_tokens),
+        raw: Some(raw.into()),
     })
+}
+
+/// A count that is no whole number is not known.
+fn count(raw: Raw<'_>) -> Option<u64> {
+    raw?.get().parse().ok()
+}
+
+fn details(raw: Raw<'_>) -> Details<'_> {
+    raw.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default()
 }

@@ -111,7 +111,7 @@ impl StreamEncoder {
         out.push(b']');
         if let Some(usage) = usage {
             out.extend_from_slice(b",\"usage\":");
-            write_json(out, &usage_value(usage));
+            write_usage(out, usage);
         } else if self.include_usage {
             out.extend_from_slice(b",\"usage\":null");
         }
@@ -239,10 +239,10 @@ impl Encoder for StreamEncoder {
     }
 }
 
-/// The backend's own usage object where it is OpenAI's, else one of the normalised counts.
-pub(super) fn usage_value(usage: &Usage) -> Value {
-    if let Some(raw) = usage.raw.as_deref().filter(|raw| raw.contains_key("prompt_tokens")) {
-        return Value::Object(raw.clone());
+/// Appends the backend's own usage object where it is OpenAI's, else one of the normalised counts.
+pub(super) fn write_usage(out: &mut Vec<u8>, usage: &Usage) {
+    if let Some(raw) = usage.raw.as_deref().filter(|raw| raw.contains("\"prompt_tokens\"")) {
+        return out.extend_from_slice(raw.as_bytes());
     }
     let mut value = json!({
         "prompt_tokens": usage.prompt_tokens,
@@ -260,7 +260,7 @@ pub(super) fn usage_value(usage: &Usage) -> Value {
     detail("prompt_tokens_details", "cached_tokens", usage.cached_tokens);
     detail("prompt_tokens_details", "cache_write_tokens", usage.cache_write_tokens);
     detail("completion_tokens_details", "reasoning_tokens", usage.reasoning_tokens);
-    value
+    write_json(out, &value);
 }
 
 /// Appends `value` as JSON. Strings, numbers and trees of them always encode, and a `Vec` takes every byte.

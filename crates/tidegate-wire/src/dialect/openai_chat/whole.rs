@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     encode_request::thinking_block,
-    encoder::{Head, usage_value, write_json},
+    encoder::{Head, write_json, write_usage},
 };
 use crate::{
     dialect::Encoder,
@@ -84,7 +84,7 @@ impl WholeEncoder {
         }
         if let Some(usage) = &self.usage {
             out.extend_from_slice(b",\"usage\":");
-            write_json(out, &usage_value(usage));
+            write_usage(out, usage);
         }
         out.push(b'}');
     }

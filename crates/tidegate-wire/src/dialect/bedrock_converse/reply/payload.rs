@@ -153,7 +153,7 @@ pub(super) fn usage(raw: Extras) -> Option<Usage> {
         cached_tokens: cached,
         cache_write_tokens: cache_write,
         reasoning_tokens: None,
-        raw: Some(Box::new(raw)),
+        raw: serde_json::to_string(&raw).ok().map(Into::into),
     })
 }
 
