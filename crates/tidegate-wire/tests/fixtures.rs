@@ -29,7 +29,7 @@ struct Fixture {
 }
 
 fn fixtures() -> Vec<Fixture> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/openai-chat");
     let mut folders: Vec<PathBuf> = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     folders.into_iter().map(read).collect()
