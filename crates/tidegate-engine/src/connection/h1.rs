@@ -20,7 +20,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tidegate_wire::{ErrorClass, WireError};
 
-use super::{Body, Head, Home, broken};
+use super::{Body, Head, Home, SendError, broken};
 use crate::connect::Stream;
 
 type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
@@ -34,13 +34,6 @@ pub(crate) struct H1Connection {
     busy: bool,
     /// Whether it has carried a call before: then its peer may have closed it without our knowing yet.
     used: bool,
-}
-
-/// Why a request got no reply.
-pub(crate) enum SendError {
-    /// The connection was dead before a byte of the request was written; another one may carry it.
-    Unsent,
-    Failed(WireError),
 }
 
 impl H1Connection {
