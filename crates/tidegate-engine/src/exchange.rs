@@ -263,6 +263,7 @@ pub struct Exchange<T> {
     alarm: Alarm,
     clocks: Clocks,
     state: State,
+    /// Whether the caller has had no token yet.
     first: bool,
     meter: Option<Meter>,
 }
@@ -348,10 +349,16 @@ impl<T> Exchange<T> {
         if self.reply.progress().ended {
             self.state = State::Tail;
             self.alarm.set(Clock::Tail, now, TAIL_TIME);
-        } else if !self.first || !self.items.is_empty() {
+        } else if self.has_begun() {
             self.alarm.set(Clock::Idle, now, self.clocks.idle);
         }
         Ok(())
+    }
+
+    /// Whether the model has said something. Most backends announce their reply long before.
+    fn has_begun(&self) -> bool {
+        let progress = self.reply.progress();
+        progress.content_events > 0 || progress.finished || progress.ended
     }
 
     /// The HTTP body has ended.
@@ -390,10 +397,10 @@ impl<T> Exchange<T> {
     }
 
     fn note_first(&mut self) {
-        if self.first {
+        if self.first && self.has_begun() {
             self.first = false;
             if let Some(meter) = &mut self.meter {
-                meter.first_item();
+                meter.first_token();
             }
         }
     }
