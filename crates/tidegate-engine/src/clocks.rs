@@ -19,7 +19,7 @@ pub struct Clocks {
     pub connect: Duration,
     /// From the moment a connection is there until the response head has been read; sending the request included.
     pub response_headers: Duration,
-    /// From the response head until the first item for the caller.
+    /// From the response head until the first generated content; what only announces the reply does not count.
     pub first_token: Duration,
     /// From one piece of the body to the next, while the caller is taking what there is.
     pub idle: Duration,

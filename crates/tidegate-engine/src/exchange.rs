@@ -78,7 +78,8 @@ impl Engine {
         let authentication = auth::authenticate(&outbound, &credential, SystemTime::now())?;
         let mut fresh = false;
         loop {
-            let connection = match self.pooled(target).filter(|_| !fresh) {
+            let pooled = if fresh { None } else { self.pooled(target) };
+            let connection = match pooled {
                 Some(connection) => connection,
                 None => timed(alarm, Box::pin(self.open(target))).await?,
             };
@@ -91,8 +92,10 @@ impl Engine {
                     timed(alarm, self.send_h1(target, connection, request)).await?
                 }
                 Connection::H2(handle) => {
+                    fresh = handle.is_used();
                     let request = h2_request(&outbound, &authentication)?;
-                    Some(timed(alarm, handle.send(request, outbound.body.clone())).await?)
+                    let sending = handle.send(request, outbound.body.clone());
+                    timed(alarm, async { unless_unsent(sending.await) }).await?
                 }
             };
             // `None`: a pooled connection turned out to be dead before anything was written; once more on a fresh one.
@@ -139,11 +142,7 @@ impl Engine {
         request: Request<Full<Bytes>>,
     ) -> Result<Option<(Head, Body)>, WireError> {
         let home = Home { pool: self.inner.pool.clone(), origin: target.origin.clone() };
-        match connection.send(request, home).await {
-            Ok(answer) => Ok(Some(answer)),
-            Err(SendError::Unsent) => Ok(None),
-            Err(SendError::Failed(error)) => Err(error),
-        }
+        unless_unsent(connection.send(request, home).await)
     }
 
     fn h1_request(
@@ -170,6 +169,15 @@ impl Engine {
         }
         merge(headers, outbound, authentication);
         Ok(request)
+    }
+}
+
+/// `None`: the backend has not taken the request.
+fn unless_unsent(sent: Result<(Head, Body), SendError>) -> Result<Option<(Head, Body)>, WireError> {
+    match sent {
+        Ok(answer) => Ok(Some(answer)),
+        Err(SendError::Unsent) => Ok(None),
+        Err(SendError::Failed(error)) => Err(error),
     }
 }
 
@@ -255,6 +263,7 @@ pub struct Exchange<T> {
     alarm: Alarm,
     clocks: Clocks,
     state: State,
+    /// Whether the caller has had no token yet.
     first: bool,
     meter: Option<Meter>,
 }
@@ -340,10 +349,16 @@ impl<T> Exchange<T> {
         if self.reply.progress().ended {
             self.state = State::Tail;
             self.alarm.set(Clock::Tail, now, TAIL_TIME);
-        } else if !self.first || !self.items.is_empty() {
+        } else if self.has_begun() {
             self.alarm.set(Clock::Idle, now, self.clocks.idle);
         }
         Ok(())
+    }
+
+    /// Whether the model has said something. Most backends announce their reply long before.
+    fn has_begun(&self) -> bool {
+        let progress = self.reply.progress();
+        progress.content_events > 0 || progress.finished || progress.ended
     }
 
     /// The HTTP body has ended.
@@ -382,10 +397,10 @@ impl<T> Exchange<T> {
     }
 
     fn note_first(&mut self) {
-        if self.first {
+        if self.first && self.has_begun() {
             self.first = false;
             if let Some(meter) = &mut self.meter {
-                meter.first_item();
+                meter.first_token();
             }
         }
     }

@@ -58,7 +58,7 @@ pub struct CallRecord {
     pub delivered_bytes: u64,
     /// Of those, bytes that the caller's side had not acknowledged when it left.
     pub unacknowledged_bytes: u64,
-    /// From the start to the first item for the caller.
+    /// From the start to the first item for the caller that came with generated content.
     pub time_to_first_token: Option<Duration>,
     /// From the start to the settlement.
     pub duration: Duration,
@@ -290,7 +290,7 @@ impl Meter {
         self.edit(|record| record.status = status);
     }
 
-    pub(crate) fn first_item(&mut self) {
+    pub(crate) fn first_token(&mut self) {
         let elapsed = self.started.elapsed();
         self.edit(|record| record.time_to_first_token = Some(elapsed));
     }

@@ -2,7 +2,8 @@
 //!
 //! A connection is here only while no call owns it (HTTP/1.1) or as a handle that streams are opened through (HTTP/2).
 //! There is no limit on their number, and none on those in use: limits are a policy's business, not the pool's.
-//! Invariant: an HTTP/1.1 connection in the pool has no unread response bytes; it is polled once more when it is taken.
+//! Invariant: an HTTP/1.1 connection in the pool has no unread response bytes; the operating system is asked once more when
+//! it is taken.
 
 use std::{
     collections::HashMap,
@@ -85,7 +86,7 @@ impl Pool {
             // The lock is not held while the candidate is polled.
             let candidate = self.origins.lock().get_mut(&origin.key)?.idle.pop()?;
             let mut connection = candidate.connection;
-            if candidate.since.elapsed() < self.idle_timeout && connection.is_reusable() {
+            if candidate.since.elapsed() < self.idle_timeout && connection.is_alive() {
                 return Some(connection);
             }
         }
@@ -118,8 +119,7 @@ impl Pool {
     pub(crate) fn sweep(&self) {
         let now = Instant::now();
         for slot in self.origins.lock().values_mut() {
-            slot.idle
-                .retain_mut(|idle| now - idle.since < self.idle_timeout && idle.connection.is_reusable());
+            slot.idle.retain_mut(|idle| now - idle.since < self.idle_timeout && idle.connection.is_alive());
             slot.shared.retain(|handle| handle.is_open() && !handle.idle_for(self.idle_timeout));
         }
     }

@@ -20,8 +20,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tidegate_wire::{ErrorClass, WireError};
 
-use super::{Body, Head, Home, broken};
-use crate::connect::Stream;
+use super::{Body, Head, Home, SendError, broken};
+use crate::connect::{Probe, Stream};
 
 type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
 
@@ -34,27 +34,30 @@ pub(crate) struct H1Connection {
     busy: bool,
     /// Whether it has carried a call before: then its peer may have closed it without our knowing yet.
     used: bool,
-}
-
-/// Why a request got no reply.
-pub(crate) enum SendError {
-    /// The connection was dead before a byte of the request was written; another one may carry it.
-    Unsent,
-    Failed(WireError),
+    probe: Probe,
 }
 
 impl H1Connection {
     pub(crate) async fn handshake(stream: Stream) -> Result<Self, WireError> {
+        let probe = stream.probe();
         let (requests, driver) = http1::Builder::new()
             .max_buf_size(MAX_BUFFER)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| broken("the backend connection failed", error))?;
-        Ok(Self { requests, driver: Some(Box::new(driver)), busy: false, used: false })
+        Ok(Self { requests, driver: Some(Box::new(driver)), busy: false, used: false, probe })
     }
 
-    /// Whether a request can be sent: open, idle, and nothing unread in it.
-    pub(crate) fn is_reusable(&mut self) -> bool {
+    /// Whether an idle connection can still be used, by what the operating system knows of it now.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.probe.set(true);
+        let alive = self.is_reusable();
+        self.probe.set(false);
+        alive
+    }
+
+    /// Whether a request can be sent: open, idle, and nothing unread in it, as far as the runtime has noticed.
+    fn is_reusable(&mut self) -> bool {
         // The waker is replaced at the next poll by whoever takes the connection; nobody waits for an idle one.
         let mut cx = Context::from_waker(Waker::noop());
         self.poll_driver(&mut cx).is_pending() && self.requests.is_ready()

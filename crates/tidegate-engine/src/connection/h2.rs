@@ -19,7 +19,7 @@ use http::Request;
 use parking_lot::Mutex;
 use tidegate_wire::WireError;
 
-use super::{Body, Head, broken};
+use super::{Body, Head, SendError, broken};
 use crate::connect::Stream;
 
 /// A handle of a shared connection, holding a place for one stream.
@@ -28,6 +28,8 @@ pub(crate) struct H2Handle {
     shared: Arc<Shared>,
     /// Whether this handle counts in `shared.streams`.
     place: bool,
+    /// Whether it came from the pool: then its peer may have closed it without our knowing yet.
+    used: bool,
 }
 
 struct Shared {
@@ -52,7 +54,7 @@ impl H2Handle {
             open: std::sync::atomic::AtomicBool::new(true),
             last_used: Mutex::new(Instant::now()),
         });
-        let state = shared.clone();
+        let open = WhileDriven(shared.clone());
         #[expect(
             clippy::disallowed_methods,
             reason = "streams of several calls share the connection, so none of them can own its driver"
@@ -61,14 +63,14 @@ impl H2Handle {
             if let Err(error) = driver.await {
                 tracing::debug!(%error, "HTTP/2 backend connection ended");
             }
-            state.open.store(false, Ordering::Relaxed);
+            drop(open);
         });
-        Ok(Self { requests, shared, place: true })
+        Ok(Self { requests, shared, place: true, used: false })
     }
 
     /// A handle for the pool, without a place.
     pub(crate) fn pooled(&self) -> Self {
-        Self { requests: self.requests.clone(), shared: self.shared.clone(), place: false }
+        Self { requests: self.requests.clone(), shared: self.shared.clone(), place: false, used: true }
     }
 
     pub(crate) fn is_open(&self) -> bool {
@@ -86,21 +88,23 @@ impl H2Handle {
             return None;
         }
         self.shared.streams.fetch_add(1, Ordering::Relaxed);
-        Some(Self { requests: self.requests.clone(), shared: self.shared.clone(), place: true })
+        Some(Self { requests: self.requests.clone(), shared: self.shared.clone(), place: true, used: true })
+    }
+
+    /// Whether it came from the pool.
+    pub(crate) fn is_used(&self) -> bool {
+        self.used
     }
 
     /// Opens a stream, sends `request` with `body`, and waits for the head of the reply.
     ///
     /// # Cancel safety
     /// Dropping the future resets the stream; the connection lives on.
-    pub(crate) async fn send(mut self, request: Request<()>, body: Bytes) -> Result<(Head, Body), WireError> {
-        std::future::poll_fn(|cx| self.requests.poll_ready(cx))
-            .await
-            .map_err(|error| broken("the backend's HTTP/2 connection failed", error))?;
-        let (response, stream) = self
-            .requests
-            .send_request(request, body.is_empty())
-            .map_err(|error| broken("the backend's HTTP/2 connection failed", error))?;
+    pub(crate) async fn send(mut self, request: Request<()>, body: Bytes) -> Result<(Head, Body), SendError> {
+        // A connection that fails here has not taken the request.
+        std::future::poll_fn(|cx| self.requests.poll_ready(cx)).await.map_err(|_| SendError::Unsent)?;
+        let (response, stream) =
+            self.requests.send_request(request, body.is_empty()).map_err(|_| SendError::Unsent)?;
         let mut response = std::pin::pin!(response);
         let mut upload = Upload { stream, rest: body, asked: false };
         let response = std::future::poll_fn(|cx| {
@@ -110,11 +114,28 @@ impl H2Handle {
             response.as_mut().poll(cx)
         })
         .await
-        .map_err(|error| broken("the backend refused the HTTP/2 stream", error))?;
+        .map_err(refused)?;
         let (head, incoming) = response.into_parts();
         let body = H2Body { incoming, upload, handle: self };
         Ok((Head { status: head.status, headers: head.headers }, Body::H2(body)))
     }
+}
+
+/// Held by the driver: however that ends, run out or dropped with its runtime, the connection is no longer open.
+struct WhileDriven(Arc<Shared>);
+
+impl Drop for WhileDriven {
+    fn drop(&mut self) {
+        self.0.open.store(false, Ordering::Relaxed);
+    }
+}
+
+/// A peer that says REFUSED_STREAM has not looked at the request (RFC 9113, 8.7).
+fn refused(error: h2::Error) -> SendError {
+    if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) {
+        return SendError::Unsent;
+    }
+    SendError::Failed(broken("the backend refused the HTTP/2 stream", error))
 }
 
 impl Drop for H2Handle {

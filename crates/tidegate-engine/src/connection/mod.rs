@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use tidegate_wire::{ErrorClass, WireError};
 
-pub(crate) use h1::{H1Connection, SendError};
+pub(crate) use h1::H1Connection;
 pub(crate) use h2::H2Handle;
 
 use crate::pool::{Origin, Pool};
@@ -24,6 +24,13 @@ use crate::pool::{Origin, Pool};
 pub(crate) enum Connection {
     H1(H1Connection),
     H2(H2Handle),
+}
+
+/// Why a request got no reply.
+pub(crate) enum SendError {
+    /// The backend has not taken the request; another connection may carry it.
+    Unsent,
+    Failed(WireError),
 }
 
 /// The head of a reply.

@@ -3,6 +3,7 @@
 //!
 //! Holds data only. Dialects fill it and read it; the engine looks at [`Usage`] and [`Event`] for its meter.
 
+mod build;
 mod event;
 mod request;
 mod usage;
