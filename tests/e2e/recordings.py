@@ -180,7 +180,8 @@ def _bedrock_usage(usage: dict) -> dict:
 def _refused(provider: str, entry: dict, body: dict) -> Failure:
     """An upstream's refusal as the caller is to see it: class by status, the backend's own words and code.
 
-    401 and 403 are about the gateway's key, not the caller's: they become 502, or a caller would doubt its own key.
+    401 and 403 are about the gateway's key, not the caller's: they become 502, or a caller would doubt its own key, and
+    the backend's words, which may show a part of that key, are not passed on.
     """
     told = body if provider == "bedrock" else body["error"]
     status, kind = REFUSALS[entry["status"]]
@@ -189,7 +190,10 @@ def _refused(provider: str, entry: dict, body: dict) -> Failure:
         # Named in a header, or nowhere.
         named = entry["response_headers"].get("x-amzn-errortype", "").split(":")[0]
         code = named or None
-    return Failure(status=status, type=kind, message=told["message"], code=code, param=told.get("param"))
+    message = told["message"]
+    if kind == "upstream_authentication_error":
+        message = f"the backend refused the gateway's credentials (HTTP {entry['status']})"
+    return Failure(status=status, type=kind, message=message, code=code, param=told.get("param"))
 
 
 def _exception(exception) -> Failure:

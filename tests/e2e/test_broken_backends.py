@@ -62,6 +62,7 @@ def test_the_gateways_own_key_being_refused_is_never_the_callers_401(client):
         ask(client, "wrong-key", "tokens=3", streaming=False)
     failure = outcome.of_exception(raised.value).failure
     assert (failure.status, failure.type) == (502, "upstream_authentication_error")
+    assert "bad" not in failure.message, "what the backend says of the gateway's key is not the caller's business"
 
 
 @STREAMING

@@ -19,7 +19,7 @@ fn a_draining_gateway_refuses_new_callers_at_once_while_a_call_still_runs() {
     );
     let config = config::parse("test", &text, &|_| None).into_result().unwrap().0;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let Ok(targets) = runtime.block_on(config.targets()) else { panic!("the configuration has a host") };
+    let targets = runtime.block_on(config.targets()).unwrap();
     let gateway = run::start(&config, targets).unwrap();
     let address = *gateway.addresses().first().unwrap();
     let mut caller = stalled_call(address);
@@ -36,6 +36,7 @@ fn a_draining_gateway_refuses_new_callers_at_once_while_a_call_still_runs() {
 }
 
 /// Whether a new caller is refused. Looks now and then only, so that a queue of callers left waiting does not fill up.
+#[expect(clippy::disallowed_methods, reason = "no runtime runs in this test")]
 fn is_refused(address: SocketAddr) -> bool {
     let connected = TcpStream::connect_timeout(&address, Duration::from_secs(1));
     std::thread::sleep(Duration::from_millis(10));
