@@ -158,6 +158,9 @@ where
 {
     H1(Pin<Box<http1::Connection<TokioIo<I>, S>>>),
     H2(Pin<Box<http2::Connection<TokioIo<I>, S, StreamExecutor>>>, Streams),
+    /// hyper is done: it has written what there was to write. Replies of which the caller's side has not acknowledged
+    /// every byte keep the socket open.
+    Ended,
 }
 
 struct CallerConnection<I, S>
@@ -195,11 +198,15 @@ where
             this.context.hang_up.mark(Cause::ShuttingDown);
             return Poll::Ready(());
         }
-        if this.poll_protocol(cx).is_ready() {
-            // hyper has met the end itself: a failed write, a broken request, a caller that said goodbye.
+        if let Poll::Ready(ended) = this.poll_protocol(cx) {
+            // hyper has met the end itself: a failed write, a broken request, a caller that said goodbye, the last reply
+            // of a connection that is not kept. No call outlives it.
             this.context.hang_up.mark(Cause::CallerGone);
-            this.context.tail.settle_gone(&this.socket);
-            return Poll::Ready(());
+            this.protocol = Protocol::Ended;
+            if ended.is_err() || this.context.tail.is_empty() {
+                this.context.tail.settle_gone(&this.socket);
+                return Poll::Ready(());
+            }
         }
         if !this.context.tail.is_empty() {
             this.wake_within(FIRST_LOOK);
@@ -214,15 +221,16 @@ where
     S: Service<hyper::Request<Incoming>, Response = hyper::Response<ReplyBody>, Error = Infallible> + Unpin,
     S::Future: Send + 'static,
 {
-    fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         match &mut self.protocol {
-            Protocol::H1(connection) => connection.as_mut().poll(cx).map(drop),
+            Protocol::H1(connection) => connection.as_mut().poll(cx),
             Protocol::H2(connection, streams) => {
                 let polled = connection.as_mut().poll(cx);
                 streams.poll(cx);
                 // Streams that have just answered need the connection to write it: they have woken this task.
-                polled.map(drop)
+                polled
             }
+            Protocol::Ended => Poll::Pending,
         }
     }
 
@@ -234,6 +242,7 @@ where
                 Stage::Draining => match &mut self.protocol {
                     Protocol::H1(connection) => connection.as_mut().graceful_shutdown(),
                     Protocol::H2(connection, _) => connection.as_mut().graceful_shutdown(),
+                    Protocol::Ended => {}
                 },
                 Stage::Stopping => return Poll::Ready(()),
             }
@@ -257,10 +266,14 @@ where
             let allowed = if unfinished_head { limits.header_time } else { limits.idle_time };
             let quiet = self.quiet_since.elapsed();
             if quiet >= allowed {
+                self.context.tail.settle_gone(&self.socket);
                 return Poll::Ready(());
             }
             let next = (allowed - quiet).min(limits.header_time);
             let look = self.context.tail.look(&self.socket);
+            if matches!(self.protocol, Protocol::Ended) && look.is_none() {
+                return Poll::Ready(());
+            }
             self.clock.as_mut().reset(Instant::now() + look.map_or(next, |look| look.min(next)));
         }
         Poll::Pending

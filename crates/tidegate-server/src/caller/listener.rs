@@ -3,7 +3,12 @@
 //! Every worker thread accepts for itself: a busy one comes to it later, so connections go to those that have time. A
 //! connection stays with its worker, its pool and its runtime.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{Shutdown, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
@@ -51,6 +56,13 @@ impl Listener {
     pub(crate) fn address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
+
+    /// Stops listening, for all workers: who connects from now on is refused and can go elsewhere at once. Merely not
+    /// accepting would leave it waiting in the kernel's queue until the process ends.
+    fn refuse(&self) {
+        // Fails only if another worker has done it already.
+        let _ = socket2::SockRef::from(&self.socket).shutdown(Shutdown::Both);
+    }
 }
 
 /// Accepts from `listeners` and serves until the process stops; then returns when every connection has ended. Runs on a
@@ -97,6 +109,7 @@ async fn accept(listener: &Listener, router: Router, stage: watch::Receiver<Stag
             Some(_) = connections.join_next() => {}
         }
     }
+    listener.refuse();
     drop(socket);
     while connections.join_next().await.is_some() {}
     Ok(())

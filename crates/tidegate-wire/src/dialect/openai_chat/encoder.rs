@@ -25,6 +25,8 @@ pub struct StreamEncoder {
     begun: Vec<u32>,
     /// Custom tool calls, whose pieces are called `input`.
     custom_calls: Vec<(u32, u32)>,
+    /// How many entries each list of an answer's delta has had so far, by answer and field.
+    entries: Vec<(u32, &'static str, u64)>,
     /// Fields of the reply that wait for the next chunk.
     waiting: Extras,
     usage: Option<Usage>,
@@ -86,6 +88,7 @@ impl StreamEncoder {
             include_usage,
             begun: Vec::new(),
             custom_calls: Vec::new(),
+            entries: Vec::new(),
             waiting: Extras::new(),
             usage: None,
         }
@@ -165,11 +168,28 @@ impl StreamEncoder {
         );
     }
 
-    fn choice_extra(&mut self, choice: u32, name: &str, value: &Value, out: &mut Vec<u8>) {
-        match name.strip_prefix("delta.") {
-            Some(name) => self.delta(choice, name, value, out),
-            None => self.chunk(choice, |_| {}, Some((name, value)), None, out),
+    fn choice_extra(&mut self, choice: u32, name: &'static str, value: &Value, out: &mut Vec<u8>) {
+        match (name.strip_prefix("delta."), value) {
+            (Some(name), Value::Array(entries)) => self.list(choice, name, entries.clone(), out),
+            (Some(name), _) => self.delta(choice, name, value, out),
+            (None, _) => self.chunk(choice, |_| {}, Some((name, value)), None, out),
         }
+    }
+
+    /// Entries of a list that grows from delta to delta. Official clients put such a list together by the entries'
+    /// `index`, as they do with tool calls, and fail at the second delta if there is none.
+    fn list(&mut self, choice: u32, name: &'static str, mut entries: Vec<Value>, out: &mut Vec<u8>) {
+        let at = self.entries.iter().position(|(of, field, _)| (*of, *field) == (choice, name));
+        let mut index = at.and_then(|at| self.entries.get(at)).map_or(0, |(_, _, count)| *count);
+        for entry in entries.iter_mut().filter_map(Value::as_object_mut) {
+            entry.entry("index").or_insert_with(|| index.into());
+            index += 1;
+        }
+        match at.and_then(|at| self.entries.get_mut(at)) {
+            Some((_, _, count)) => *count = index,
+            None => self.entries.push((choice, name, index)),
+        }
+        self.delta(choice, name, &entries, out);
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
@@ -191,12 +211,12 @@ impl Encoder for StreamEncoder {
             Event::ReasoningSignature { choice, signature } => {
                 let signature = Some(signature.clone());
                 let block = thinking_block(&Reasoning { signature, ..Reasoning::default() });
-                self.delta(*choice, "thinking_blocks", &[block], out);
+                self.list(*choice, "thinking_blocks", vec![block], out);
             }
             Event::ReasoningRedacted { choice, data } => {
                 let redacted = Some(data.clone());
                 let block = thinking_block(&Reasoning { redacted, ..Reasoning::default() });
-                self.delta(*choice, "thinking_blocks", &[block], out);
+                self.list(*choice, "thinking_blocks", vec![block], out);
             }
             Event::Refusal { choice, text } => self.delta(*choice, "refusal", text, out),
             Event::ToolCallStart { choice, index, id, name, kind } => {

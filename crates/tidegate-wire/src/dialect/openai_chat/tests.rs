@@ -274,7 +274,7 @@ fn a_stream_is_written_as_openai_writes_it() {
     };
     let expected = [
         delta(r#""role":"assistant","reasoning_content":"hm""#, "null"),
-        delta(r#""thinking_blocks":[{"type":"thinking","thinking":"","signature":"s"}]"#, "null"),
+        delta(r#""thinking_blocks":[{"type":"thinking","thinking":"","signature":"s","index":0}]"#, "null"),
         delta(r#""content":"say \"é\"\n""#, "null"),
         delta(
             r#""tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":""}}]"#,
@@ -289,6 +289,41 @@ fn a_stream_is_written_as_openai_writes_it() {
         "data: [DONE]\n\n".to_owned(),
     ];
     assert_eq!(written(true, &tool_turn()), expected.concat());
+}
+
+fn cited(sources: &[&str]) -> Event {
+    let value = sources.iter().map(|source| json!({ "type": "citation", "citation": source })).collect();
+    Event::ChoiceExtra { choice: 0, name: "delta.annotations", value }
+}
+
+#[test]
+fn entries_of_a_streamed_list_are_numbered_through() {
+    let redacted = Event::ReasoningRedacted { choice: 0, data: "x".to_owned() };
+    let text = written(false, &[cited(&["a"]), redacted.clone(), cited(&["b", "c"]), redacted]);
+    let numbered = |text: &str, name: &str| -> Vec<u64> {
+        let deltas = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str::<Value>(data).unwrap()["choices"][0]["delta"][name].clone());
+        let entries = deltas.filter_map(|list| list.as_array().cloned()).flatten();
+        entries.map(|entry| entry["index"].as_u64().unwrap()).collect()
+    };
+    assert_eq!(numbered(&text, "annotations"), [0, 1, 2]);
+    assert_eq!(numbered(&text, "thinking_blocks"), [0, 1]);
+}
+
+#[test]
+fn a_whole_reply_keeps_every_annotation() {
+    let mut encoder = WholeEncoder::new("id-1", 7, "m");
+    let mut out = Vec::new();
+    for event in [cited(&["a"]), cited(&["b", "c"]), Event::End] {
+        encoder.event(&event, &mut out);
+    }
+    let value: Value = serde_json::from_slice(&out).unwrap();
+    let annotations = value["choices"][0]["message"]["annotations"].as_array().unwrap();
+    let sources: Vec<_> =
+        annotations.iter().map(|annotation| annotation["citation"].as_str().unwrap()).collect();
+    assert_eq!(sources, ["a", "b", "c"]);
 }
 
 #[test]

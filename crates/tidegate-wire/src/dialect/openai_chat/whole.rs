@@ -123,7 +123,11 @@ impl Encoder for WholeEncoder {
                     Some(name) => (name, &mut answer.message_extras),
                     None => (*name, &mut answer.choice_extras),
                 };
-                fields.insert(name.to_owned(), value.clone());
+                match (fields.get_mut(name), value) {
+                    // What a stream would send piece by piece, such as annotations.
+                    (Some(Value::Array(entries)), Value::Array(more)) => entries.extend_from_slice(more),
+                    _ => drop(fields.insert(name.to_owned(), value.clone())),
+                }
             }
             Event::ReplyExtra { name, value } => {
                 self.extras.insert((*name).to_owned(), value.clone());

@@ -1,0 +1,300 @@
+"""Exchanges to put through the gateway, and what a caller has to end up with: recorded ones and simulated ones.
+
+The recorded ones are real providers' replies from the corpus beside the project, each with a digest that was computed
+independently of this project. The simulated ones need no corpus. Nothing here talks to anything; called by the tests.
+"""
+
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+
+@dataclass
+class Answer:
+    """One answer (OpenAI's `choice`) as a caller has it in the end."""
+
+    text: str = ""
+    reasoning: str = ""
+    refusal: str = ""
+    # Name and arguments as a JSON value; ids apart, since simulated ones are made up for each call.
+    tool_calls: list[tuple[str, object]] = field(default_factory=list)
+    tool_call_ids: list[str] | None = field(default_factory=list)
+    finish_reason: str | None = None
+
+
+@dataclass
+class Failure:
+    """An error as a caller has it. `status` is None for one inside a stream."""
+
+    status: int | None
+    type: str
+    message: str
+    code: str | None
+    param: str | None
+
+
+@dataclass
+class Result:
+    """All that a caller ends up with."""
+
+    answers: dict[int, Answer] = field(default_factory=dict)
+    # OpenAI's usage object, without what it does not say.
+    usage: dict | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request to make through each of `hosts`, and what has to come of it."""
+
+    id: str
+    hosts: tuple[str, ...]
+    model: str
+    prompt: str
+    streaming: bool
+    choices: int
+    result: Result
+    # The reply as recorded, where it has to arrive byte for byte.
+    body: bytes | None = None
+    # The provider's `retry-after`, in seconds.
+    retry_after: str | None = None
+
+    def __hash__(self):
+        return hash(self.id)
+
+    def request(self, host: str, include_usage: bool) -> dict:
+        """What to send, as keyword arguments of the official client."""
+        request = {
+            "model": f"{host}/{self.model}",
+            "messages": [{"role": "user", "content": self.prompt}],
+        }
+        if self.choices > 1:
+            request["n"] = self.choices
+        if self.streaming and include_usage:
+            request["stream_options"] = {"include_usage": True}
+        return request
+
+    @property
+    def kind(self) -> str:
+        """Provider, form and fate: what there should be a sample of each of."""
+        fate = "error" if self.result.failure else "reply"
+        return f"{self.hosts[0]} {'stream' if self.streaming else 'whole'} {fate}"
+
+
+@cache
+def corpus() -> Path | None:
+    """The corpus of recorded traffic, if it is at hand."""
+    folder = Path(__file__).resolve().parents[3] / "shared" / "vectors"
+    return folder if folder.is_dir() else None
+
+
+@cache
+def recorded() -> tuple[Exchange, ...]:
+    """Every recorded chat, Converse and ConverseStream exchange; none where the corpus is absent."""
+    if not corpus():
+        return ()
+    return tuple(exchange for provider in HOSTS for exchange in _of_provider(provider))
+
+
+def _of_provider(provider: str):
+    folder = corpus() / provider
+    digests = json.loads((folder / "expect.json").read_text())
+    for entry in json.loads((folder / "index.json").read_text()):
+        if entry["api"] in APIS:
+            yield _exchange(provider, entry, digests[entry["id"]], (folder / entry["response_file"]).read_bytes())
+
+
+def _exchange(provider: str, entry: dict, digest: dict, body: bytes) -> Exchange:
+    if entry["status"] != 200:
+        result = Result(failure=_refused(provider, entry, digest["body"]))
+    elif provider == "bedrock":
+        result = _bedrock(entry, digest, body)
+    else:
+        result = _chat(digest)
+    faithful = provider == "openai" and entry["status"] == 200 and entry["response_fidelity"] == "raw"
+    return Exchange(
+        id=entry["id"],
+        hosts=HOSTS[provider],
+        model=entry["id"].split("/", 1)[1],
+        prompt="Say what you said then.",
+        streaming=entry["streaming"],
+        choices=max(1, len(result.answers)),
+        result=result,
+        body=body if faithful else None,
+        retry_after=entry["response_headers"].get("retry-after"),
+    )
+
+
+def _chat(digest: dict) -> Result:
+    """OpenAI's and Azure's digests are in the caller's own terms."""
+    answers = {
+        choice["index"]: Answer(
+            text=choice["text"],
+            reasoning=choice["reasoning"],
+            refusal=choice["refusal"],
+            tool_calls=[(call["name"], json.loads(call["arguments"])) for call in choice["tool_calls"]],
+            tool_call_ids=[call["id"] for call in choice["tool_calls"]],
+            finish_reason=choice["finish_reason"],
+        )
+        for choice in digest["choices"]
+    }
+    return Result(answers=answers, usage=digest["usage"])
+
+
+def _bedrock(entry: dict, digest: dict, body: bytes) -> Result:
+    if "exception" in digest:
+        return Result(failure=_exception(digest["exception"]))
+    answer = Answer(
+        text=digest["text"] if entry["streaming"] else _with_citations(digest["text"], body),
+        reasoning=digest["reasoning"],
+        tool_calls=[(call["name"], json.loads(call["arguments"])) for call in digest["tool_calls"]],
+        tool_call_ids=[call["id"] for call in digest["tool_calls"]],
+        finish_reason=FINISH_REASONS[digest["stop_reason"]],
+    )
+    return Result(answers={0: answer}, usage=_bedrock_usage(digest["usage"]))
+
+
+def _with_citations(text: str, body: bytes) -> str:
+    """The digest's text, but for its one mistake: of a whole reply it leaves out the text inside `citationsContent`,
+    which is generated like any other; the same text in a stream comes as plain deltas, and there the digest has it."""
+    blocks = json.loads(body)["output"]["message"]["content"]
+    assert "".join(block.get("text", "") for block in blocks) == text, "the digest has a mistake of another kind"
+    cited = lambda block: "".join(part.get("text", "") for part in block["citationsContent"].get("content", []))
+    return "".join(cited(block) if "citationsContent" in block else block.get("text", "") for block in blocks)
+
+
+def _bedrock_usage(usage: dict) -> dict:
+    """Bedrock's `inputTokens` leave out what was read from or written to the cache; OpenAI's `prompt_tokens` don't."""
+    read, written = (usage.get(f"cache{what}InputTokens") for what in ("Read", "Write"))
+    counts = {
+        "prompt_tokens": usage["inputTokens"] + (read or 0) + (written or 0),
+        "completion_tokens": usage["outputTokens"],
+        "total_tokens": usage["totalTokens"],
+    }
+    details = {"cached_tokens": read, "cache_write_tokens": written}
+    details = {name: count for name, count in details.items() if count is not None}
+    return counts | ({"prompt_tokens_details": details} if details else {})
+
+
+def _refused(provider: str, entry: dict, body: dict) -> Failure:
+    """An upstream's refusal as the caller is to see it: class by status, the backend's own words and code.
+
+    401 and 403 are about the gateway's key, not the caller's: they become 502, or a caller would doubt its own key, and
+    the backend's words, which may show a part of that key, are not passed on.
+    """
+    told = body if provider == "bedrock" else body["error"]
+    status, kind = REFUSALS[entry["status"]]
+    code = told.get("code")
+    if provider == "bedrock":
+        # Named in a header, or nowhere.
+        named = entry["response_headers"].get("x-amzn-errortype", "").split(":")[0]
+        code = named or None
+    message = told["message"]
+    if kind == "upstream_authentication_error":
+        message = f"the backend refused the gateway's credentials (HTTP {entry['status']})"
+    return Failure(status=status, type=kind, message=message, code=code, param=told.get("param"))
+
+
+def _exception(exception) -> Failure:
+    """An exception inside a stream that had begun with 200: the same classes, but no status is left to give."""
+    exception = json.loads(exception) if isinstance(exception, str) else exception
+    assert exception["type"] == "validationException", "the table below knows no other"
+    return Failure(
+        status=None,
+        type="invalid_request_error",
+        message=exception["message"],
+        code="ValidationException",
+        param=None,
+    )
+
+
+@cache
+def simulated() -> tuple[Exchange, ...]:
+    """Exchanges that the simulator makes up, for every backend."""
+    return tuple(
+        _simulated(host, name, scenario, streaming, answer, counts)
+        for host in ("openai", "azure", "azure-v1", "bedrock")
+        for name, scenario, answer, counts in SCENARIOS
+        for streaming in (True, False)
+    )
+
+
+def _simulated(host: str, name: str, scenario: str, streaming: bool, answer: dict, counts: dict) -> Exchange:
+    answer = Answer(**answer)
+    if host == "bedrock" and counts["reasoning"]:
+        # Converse shows the reasoning itself; OpenAI's chat completions only count it.
+        answer.reasoning = SIMULATED_REASONING
+    return Exchange(
+        id=f"{host} {name} {'stream' if streaming else 'whole'}",
+        hosts=(host,),
+        model="gpt-4o-mini",
+        prompt=f"[sim {scenario}]",
+        streaming=streaming,
+        choices=1,
+        result=Result(answers={0: answer}, usage=_simulated_usage(host, **counts)),
+    )
+
+
+def _simulated_usage(host: str, prompt: int, completion: int, cached: int, reasoning: int) -> dict:
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    if host == "bedrock":
+        details = {"prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0}}
+        return usage | (details if cached else {})
+    return usage | {
+        "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": reasoning,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+HOSTS = {"openai": ("openai",), "azure": ("azure", "azure-v1"), "bedrock": ("bedrock",)}
+APIS = ("chat", "converse", "converse-stream")
+FINISH_REASONS = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_use": "tool_calls",
+    "max_tokens": "length",
+    "guardrail_intervened": "content_filter",
+    "content_filtered": "content_filter",
+}
+# Status upstream: status and `error.type` for the caller.
+REFUSALS = {
+    400: (400, "invalid_request_error"),
+    401: (502, "upstream_authentication_error"),
+    403: (502, "upstream_authentication_error"),
+    404: (404, "invalid_request_error"),
+    429: (429, "rate_limit_error"),
+}
+
+SIMULATED_REASONING = " A tide gate is"
+# Name, scenario, answer, tokens. Every tool call is six tokens of the simulator's: its opening and five pieces.
+SCENARIOS = (
+    (
+        "text",
+        "tokens=7,prompt=30",
+        {"text": " A tide gate is one door in", "finish_reason": "stop"},
+        {"prompt": 30, "completion": 7, "cached": 0, "reasoning": 0},
+    ),
+    (
+        "reasoning, text and tools",
+        "tokens=3,reasoning=4,tools=2,prompt=30,cached=9",
+        {
+            "text": " A tide gate",
+            "finish_reason": "tool_calls",
+            "tool_calls": [("tide_table", {"harbour": "Delfzijl"})] * 2,
+            "tool_call_ids": None,
+        },
+        {"prompt": 30, "completion": 19, "cached": 9, "reasoning": 4},
+    ),
+    (
+        "trickled in pieces of three bytes",
+        "tokens=5,trickle=3,prompt=30",
+        {"text": " A tide gate is one", "finish_reason": "stop"},
+        {"prompt": 30, "completion": 5, "cached": 0, "reasoning": 0},
+    ),
+)
