@@ -131,20 +131,16 @@ pub(crate) async fn serve<I>(
         Protocol::H1(Box::pin(connection))
     };
     let clock = Box::pin(tokio::time::sleep(limits.header_time));
-    let stage = Box::pin(next_stage(stage));
+    let stage = Box::pin(stage_after(Stage::Running, stage));
     CallerConnection { protocol, socket, context, options, clock, quiet_since: Instant::now(), stage }.await;
 }
 
-/// Waits for the next stage of the process's life.
-async fn next_stage(mut stages: watch::Receiver<Stage>) -> (Stage, watch::Receiver<Stage>) {
-    let current = *stages.borrow_and_update();
-    if current == Stage::Running && stages.changed().await.is_err() {
-        return (Stage::Stopping, stages);
-    }
-    if current == Stage::Draining && stages.changed().await.is_err() {
-        return (Stage::Stopping, stages);
-    }
-    let stage = *stages.borrow();
+/// Waits until the process has left the stage `known`, which it may have done before.
+async fn stage_after(known: Stage, mut stages: watch::Receiver<Stage>) -> (Stage, watch::Receiver<Stage>) {
+    let stage = match stages.wait_for(|stage| *stage != known).await {
+        Ok(stage) => *stage,
+        Err(_) => Stage::Stopping,
+    };
     (stage, stages)
 }
 
@@ -246,7 +242,7 @@ where
                 },
                 Stage::Stopping => return Poll::Ready(()),
             }
-            self.stage = Box::pin(next_stage(stages));
+            self.stage = Box::pin(stage_after(stage, stages));
         }
         Poll::Pending
     }

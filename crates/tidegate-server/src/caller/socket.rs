@@ -96,8 +96,9 @@ impl CallerSocket {
         if status == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
     }
 
-    /// Waits until the first bytes are there and shows up to `buffer.len()` of them without taking them. 0: closed.
-    pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Waits until bytes are there that it has not shown yet and shows all, up to `buffer.len()`, without taking them. Says
+    /// how many and whether no more will come.
+    pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
         loop {
             let mut guard = self.fd.readable().await?;
             let closed = guard.ready().is_read_closed();
@@ -107,7 +108,7 @@ impl CallerSocket {
                     if seen < buffer.len() && !closed {
                         guard.clear_ready_matching(Ready::READABLE);
                     }
-                    return Ok(seen);
+                    return Ok((seen, closed));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !closed => {
                     guard.clear_ready_matching(Ready::READABLE);
@@ -226,3 +227,6 @@ impl AsyncWrite for CallerIo {
         Poll::Ready(self.0.fd.get_ref().shutdown(std::net::Shutdown::Write))
     }
 }
+
+#[cfg(test)]
+mod tests;
