@@ -132,7 +132,13 @@ pub(crate) async fn serve<I>(
     };
     let clock = Box::pin(tokio::time::sleep(limits.header_time));
     let stage = Box::pin(stage_after(Stage::Running, stage));
-    CallerConnection { protocol, socket, context, options, clock, quiet_since: Instant::now(), stage }.await;
+    let failure = options.half_close.then(|| failure_of(socket.clone()));
+    let quiet_since = Instant::now();
+    CallerConnection { protocol, socket, context, options, clock, quiet_since, stage, failure }.await;
+}
+
+fn failure_of(socket: Arc<CallerSocket>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move { socket.failed().await })
 }
 
 /// Waits until the process has left the stage `known`, which it may have done before.
@@ -173,6 +179,8 @@ where
     /// Since when no request has been running.
     quiet_since: Instant,
     stage: NextStage,
+    /// On a half-close listener, the end of a caller whose FIN says nothing.
+    failure: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<I, S> Future for CallerConnection<I, S>
@@ -185,7 +193,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if !this.options.half_close && this.socket.poll_gone(cx).is_ready() {
+        if this.poll_gone(cx).is_ready() {
             this.context.hang_up.mark(Cause::CallerGone);
             this.context.tail.settle_gone(&this.socket);
             return Poll::Ready(());
@@ -217,6 +225,14 @@ where
     S: Service<hyper::Request<Incoming>, Response = hyper::Response<ReplyBody>, Error = Infallible> + Unpin,
     S::Future: Send + 'static,
 {
+    /// Ready once the caller is known to have left.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.failure {
+            Some(failure) => failure.as_mut().poll(cx),
+            None => self.socket.poll_gone(cx),
+        }
+    }
+
     fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         match &mut self.protocol {
             Protocol::H1(connection) => connection.as_mut().poll(cx),

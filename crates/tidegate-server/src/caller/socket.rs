@@ -71,6 +71,12 @@ impl CallerSocket {
         }
     }
 
+    /// Returns once the connection has failed: reset, or given up by the operating system. A FIN is no failure.
+    pub(crate) async fn failed(&self) {
+        // An error means that the runtime is shutting down.
+        let _ = self.fd.ready(Interest::ERROR).await;
+    }
+
     /// A request head is complete.
     pub(crate) fn request_read(&self) {
         self.read_since_request.store(false, Ordering::Relaxed);
