@@ -69,6 +69,11 @@ impl CallerContext {
         Self { hang_up: Arc::default(), tail: Tail::default(), activity: Arc::default(), socket }
     }
 
+    /// Bytes on their way to the caller that its side has not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        self.socket.unacknowledged()
+    }
+
     /// Notes the beginning of a request.
     pub(crate) fn begin(&self) -> Running {
         self.activity.running.fetch_add(1, Ordering::Relaxed);

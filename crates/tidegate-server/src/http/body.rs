@@ -143,6 +143,17 @@ impl StreamBody {
     }
 }
 
+impl Drop for StreamBody {
+    /// A reply cut short: how much of what was handed over never reached the caller.
+    fn drop(&mut self) {
+        if !self.ended
+            && let Some(meter) = self.exchange.meter()
+        {
+            meter.unacknowledged(self.context.unacknowledged());
+        }
+    }
+}
+
 impl Heartbeat {
     fn every(every: Duration) -> Self {
         Self { every, due: Instant::now() + every, sleep: None }
