@@ -135,7 +135,8 @@ fn worker(
     listeners: Arc<Vec<Listener>>,
     stage: watch::Receiver<Stage>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
     std::thread::Builder::new().name(format!("tidegate-{index}")).spawn(move || {
         let engine = gateway.engine.clone();
         let router = Router::new(Arc::new(gateway));
@@ -241,6 +242,9 @@ impl Drop for Running {
     }
 }
 
+/// Turns of connections between looks at the sockets. The runtime's own 61 would let a busy worker come to know of a
+/// hang-up milliseconds late.
+const EVENT_INTERVAL: u32 = 7;
 /// Between looks at idle backend connections.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Between looks at whether the drain is over.

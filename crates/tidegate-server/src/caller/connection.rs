@@ -59,6 +59,8 @@ struct Activity {
     begun: AtomicBool,
     /// Whether there has been a request at all.
     served: AtomicBool,
+    /// Bytes of replies that may still be handed over in this turn of the connection.
+    turn: AtomicUsize,
 }
 
 /// A request that is being answered; dropped with its reply.
@@ -67,6 +69,17 @@ pub(crate) struct Running(Arc<Activity>);
 impl CallerContext {
     fn new(socket: Arc<CallerSocket>) -> Self {
         Self { hang_up: Arc::default(), tail: Tail::default(), activity: Arc::default(), socket }
+    }
+
+    /// Counts bytes handed over in this turn of the connection.
+    pub(crate) fn spend(&self, bytes: usize) {
+        let left = self.activity.turn.load(Ordering::Relaxed);
+        self.activity.turn.store(left.saturating_sub(bytes), Ordering::Relaxed);
+    }
+
+    /// Whether this turn of the connection is used up: others have theirs first.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.activity.turn.load(Ordering::Relaxed) == 0
     }
 
     /// Bytes on their way to the caller that its side has not acknowledged.
@@ -198,6 +211,7 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        this.context.activity.turn.store(TURN, Ordering::Relaxed);
         if this.poll_gone(cx).is_ready() {
             this.context.hang_up.mark(Cause::CallerGone);
             this.context.tail.settle_gone(&this.socket);
@@ -304,5 +318,8 @@ where
     }
 }
 
+/// Bytes of replies in one turn of a connection. hyper would hand over all that the socket takes, megabytes at times, while
+/// other callers of the same worker hang up unheard.
+const TURN: usize = 32 * 1024;
 /// Streams that one HTTP/2 caller may have open.
 const MAX_CONCURRENT_STREAMS: u32 = 1024;

@@ -117,11 +117,16 @@ impl StreamBody {
         if self.ended {
             return Poll::Ready(None);
         }
+        if self.context.is_spent() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match self.exchange.poll_next(cx) {
             Poll::Ready(Some(Ok(bytes))) => {
                 if let Some(heartbeat) = &mut self.heartbeat {
                     heartbeat.postpone();
                 }
+                self.context.spend(bytes.len());
                 if let Some(meter) = self.exchange.meter() {
                     meter.delivered(bytes.len());
                 }
