@@ -406,7 +406,11 @@ impl<T> Exchange<T> {
     }
 
     fn note_progress(&mut self) {
-        let delivered_all = self.state == State::Tail && self.items.is_empty();
+        // Behind the finish of every answer come only usage and the terminal event: whoever leaves then has it all, as
+        // agents do after a tool call.
+        let finished =
+            self.state == State::Tail || self.state == State::Reading && self.reply.progress().finished;
+        let delivered_all = finished && self.items.is_empty();
         if let Some(meter) = &mut self.meter {
             meter.progressed(self.reply.take_progress());
             if delivered_all {

@@ -300,9 +300,10 @@ impl Meter {
         self.edit(|record| record.delivered_bytes += bytes as u64);
     }
 
-    /// Notes what the caller's side had not acknowledged when the call ended.
+    /// Notes what the caller's side had not acknowledged when the call ended; of what its connection also carried for
+    /// others, no more than this call's own.
     pub fn unacknowledged(&mut self, bytes: u64) {
-        self.edit(|record| record.unacknowledged_bytes = bytes);
+        self.edit(|record| record.unacknowledged_bytes = bytes.min(record.delivered_bytes));
     }
 
     /// Notes that the call failed with `error`, which the caller is being told.

@@ -17,7 +17,7 @@ use std::{
 };
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use tidegate_engine::Engine;
+use tidegate_engine::{Engine, Recorder};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
@@ -64,12 +64,25 @@ pub struct Running {
 /// # Errors
 /// An address can't be bound, a certificate can't be used, a thread can't be started, or the connector's set-up fails.
 pub fn start(config: &Config, targets: Targets) -> io::Result<Running> {
+    launch(config, targets, None)
+}
+
+/// Starts a gateway whose finished calls also go to `recorder`, one after the other and off the callers' path; all of
+/// them have gone there when [`Running::stop`] or [`Running::drain`] returns.
+///
+/// # Errors
+/// As of [`start`].
+pub fn start_with(config: &Config, targets: Targets, recorder: Arc<dyn Recorder>) -> io::Result<Running> {
+    launch(config, targets, Some(recorder))
+}
+
+fn launch(config: &Config, targets: Targets, recorder: Option<Arc<dyn Recorder>>) -> io::Result<Running> {
     let listeners =
         config.listen.iter().map(|listen| bind(listen, config)).collect::<io::Result<Vec<_>>>()?;
     let listeners = Arc::new(listeners);
     let addresses = listeners.iter().map(Listener::address).collect::<io::Result<Vec<_>>>()?;
     let metrics = Arc::new(Metrics::new());
-    let calls = Arc::new(CallLog::start(metrics.clone(), &config.log)?);
+    let calls = Arc::new(CallLog::start(metrics.clone(), &config.log, recorder)?);
     let (stage, _) = watch::channel(Stage::Running);
     let readiness = Readiness::default();
     let targets = Arc::new(targets);
@@ -122,7 +135,8 @@ fn worker(
     listeners: Arc<Vec<Listener>>,
     stage: watch::Receiver<Stage>,
 ) -> io::Result<JoinHandle<io::Result<()>>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().event_interval(EVENT_INTERVAL).build()?;
     std::thread::Builder::new().name(format!("tidegate-{index}")).spawn(move || {
         let engine = gateway.engine.clone();
         let router = Router::new(Arc::new(gateway));
@@ -228,6 +242,9 @@ impl Drop for Running {
     }
 }
 
+/// Turns of connections between looks at the sockets. The runtime's own 61 would let a busy worker come to know of a
+/// hang-up milliseconds late.
+const EVENT_INTERVAL: u32 = 7;
 /// Between looks at idle backend connections.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 /// Between looks at whether the drain is over.

@@ -46,6 +46,13 @@ impl H2Handle {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .enable_push(false)
+            // What is on its way on a stream that a caller gave up is no mistake of the backend's. By default h2 forgets
+            // a reset stream soon, takes such frames for mistakes, and closes the connection, with everybody else's
+            // streams on it, after 1,024 of them. The memory of each is bounded by the windows.
+            .max_concurrent_reset_streams(MAX_RESET_STREAMS)
+            .max_local_error_reset_streams(None)
+            // Tokens come in small frames, and those on a reset stream are never credited back.
+            .data_frame_budget(usize::MAX)
             .handshake(stream)
             .await
             .map_err(|error| broken("the backend's HTTP/2 handshake failed", error))?;
@@ -207,6 +214,8 @@ impl H2Body {
 
 /// Streams that one connection carries at most, whatever its peer admits: past that a lost packet stalls too many calls.
 const MAX_STREAMS: usize = 256;
+/// Reset streams that are remembered, each for a second, while frames for them are on their way.
+const MAX_RESET_STREAMS: usize = 4096;
 /// What a backend may send on one stream before we have read it.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// The same for a connection: enough for many streams, so that one stalled caller does not hold up the others.

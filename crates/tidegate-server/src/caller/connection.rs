@@ -59,6 +59,8 @@ struct Activity {
     begun: AtomicBool,
     /// Whether there has been a request at all.
     served: AtomicBool,
+    /// Bytes of replies that may still be handed over in this turn of the connection.
+    turn: AtomicUsize,
 }
 
 /// A request that is being answered; dropped with its reply.
@@ -67,6 +69,22 @@ pub(crate) struct Running(Arc<Activity>);
 impl CallerContext {
     fn new(socket: Arc<CallerSocket>) -> Self {
         Self { hang_up: Arc::default(), tail: Tail::default(), activity: Arc::default(), socket }
+    }
+
+    /// Counts bytes handed over in this turn of the connection.
+    pub(crate) fn spend(&self, bytes: usize) {
+        let left = self.activity.turn.load(Ordering::Relaxed);
+        self.activity.turn.store(left.saturating_sub(bytes), Ordering::Relaxed);
+    }
+
+    /// Whether this turn of the connection is used up: others have theirs first.
+    pub(crate) fn is_spent(&self) -> bool {
+        self.activity.turn.load(Ordering::Relaxed) == 0
+    }
+
+    /// Bytes on their way to the caller that its side has not acknowledged.
+    pub(crate) fn unacknowledged(&self) -> u64 {
+        self.socket.unacknowledged()
     }
 
     /// Notes the beginning of a request.
@@ -131,20 +149,22 @@ pub(crate) async fn serve<I>(
         Protocol::H1(Box::pin(connection))
     };
     let clock = Box::pin(tokio::time::sleep(limits.header_time));
-    let stage = Box::pin(next_stage(stage));
-    CallerConnection { protocol, socket, context, options, clock, quiet_since: Instant::now(), stage }.await;
+    let stage = Box::pin(stage_after(Stage::Running, stage));
+    let failure = options.half_close.then(|| failure_of(socket.clone()));
+    let quiet_since = Instant::now();
+    CallerConnection { protocol, socket, context, options, clock, quiet_since, stage, failure }.await;
 }
 
-/// Waits for the next stage of the process's life.
-async fn next_stage(mut stages: watch::Receiver<Stage>) -> (Stage, watch::Receiver<Stage>) {
-    let current = *stages.borrow_and_update();
-    if current == Stage::Running && stages.changed().await.is_err() {
-        return (Stage::Stopping, stages);
-    }
-    if current == Stage::Draining && stages.changed().await.is_err() {
-        return (Stage::Stopping, stages);
-    }
-    let stage = *stages.borrow();
+fn failure_of(socket: Arc<CallerSocket>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move { socket.failed().await })
+}
+
+/// Waits until the process has left the stage `known`, which it may have done before.
+async fn stage_after(known: Stage, mut stages: watch::Receiver<Stage>) -> (Stage, watch::Receiver<Stage>) {
+    let stage = match stages.wait_for(|stage| *stage != known).await {
+        Ok(stage) => *stage,
+        Err(_) => Stage::Stopping,
+    };
     (stage, stages)
 }
 
@@ -177,6 +197,8 @@ where
     /// Since when no request has been running.
     quiet_since: Instant,
     stage: NextStage,
+    /// On a half-close listener, the end of a caller whose FIN says nothing.
+    failure: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<I, S> Future for CallerConnection<I, S>
@@ -189,7 +211,8 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        if !this.options.half_close && this.socket.poll_gone(cx).is_ready() {
+        this.context.activity.turn.store(TURN, Ordering::Relaxed);
+        if this.poll_gone(cx).is_ready() {
             this.context.hang_up.mark(Cause::CallerGone);
             this.context.tail.settle_gone(&this.socket);
             return Poll::Ready(());
@@ -221,6 +244,14 @@ where
     S: Service<hyper::Request<Incoming>, Response = hyper::Response<ReplyBody>, Error = Infallible> + Unpin,
     S::Future: Send + 'static,
 {
+    /// Ready once the caller is known to have left.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.failure {
+            Some(failure) => failure.as_mut().poll(cx),
+            None => self.socket.poll_gone(cx),
+        }
+    }
+
     fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         match &mut self.protocol {
             Protocol::H1(connection) => connection.as_mut().poll(cx),
@@ -246,7 +277,7 @@ where
                 },
                 Stage::Stopping => return Poll::Ready(()),
             }
-            self.stage = Box::pin(next_stage(stages));
+            self.stage = Box::pin(stage_after(stage, stages));
         }
         Poll::Pending
     }
@@ -287,5 +318,8 @@ where
     }
 }
 
+/// Bytes of replies in one turn of a connection. hyper would hand over all that the socket takes, megabytes at times, while
+/// other callers of the same worker hang up unheard.
+const TURN: usize = 32 * 1024;
 /// Streams that one HTTP/2 caller may have open.
 const MAX_CONCURRENT_STREAMS: u32 = 1024;

@@ -4,6 +4,7 @@
 //! connection stays with its worker, its pool and its runtime.
 
 use std::{
+    future::Future,
     io,
     net::{Shutdown, SocketAddr},
     sync::Arc,
@@ -157,20 +158,36 @@ async fn serve_plain(
     options: ConnectionOptions,
     stage: watch::Receiver<Stage>,
 ) {
-    if options.http.http1 != options.http.http2 {
-        let http2 = options.http.http2;
-        return connection::serve(CallerIo(socket.clone()), socket, http2, router, options, stage).await;
-    }
-    let mut preface = [0; PREFACE.len()];
-    let peeked = tokio::time::timeout(options.limits.header_time, peek_preface(&socket, &mut preface)).await;
-    let Ok(Ok(http2)) = peeked else { return };
+    let http2 = if options.http.http1 == options.http.http2 {
+        let mut preface = [0; PREFACE.len()];
+        let peeked = opening(peek_preface(&socket, &mut preface), options.limits, stage.clone()).await;
+        let Some(Ok(http2)) = peeked else { return };
+        http2
+    } else {
+        options.http.http2
+    };
     connection::serve(CallerIo(socket.clone()), socket, http2, router, options, stage).await;
+}
+
+/// The part of a connection before its first request: bounded in time, and not worth a drain's wait.
+async fn opening<T>(
+    step: impl Future<Output = T>,
+    limits: Limits,
+    mut stage: watch::Receiver<Stage>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = step => Some(done),
+        () = tokio::time::sleep(limits.header_time) => None,
+        // The value's guard must not live across the select.
+        () = async { drop(stage.wait_for(|stage| *stage != Stage::Running).await) } => None,
+    }
 }
 
 /// Whether the caller begins as HTTP/2 with prior knowledge does.
 async fn peek_preface(socket: &CallerSocket, buffer: &mut [u8; PREFACE.len()]) -> io::Result<bool> {
     loop {
-        let seen = socket.peek(buffer).await?;
+        let (seen, closed) = socket.peek(buffer).await?;
         let seen_bytes = buffer.get(..seen).unwrap_or_default();
         if seen == 0 || !PREFACE.starts_with(seen_bytes) {
             return Ok(false);
@@ -179,7 +196,9 @@ async fn peek_preface(socket: &CallerSocket, buffer: &mut [u8; PREFACE.len()]) -
         if seen >= 3 {
             return Ok(true);
         }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        if closed {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
     }
 }
 
@@ -191,10 +210,10 @@ async fn serve_tls(
     stage: watch::Receiver<Stage>,
 ) {
     let handshake = acceptor.accept(CallerIo(socket.clone()));
-    let stream = match tokio::time::timeout(options.limits.header_time, handshake).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
-        Err(_) => return,
+    let stream = match opening(handshake, options.limits, stage.clone()).await {
+        Some(Ok(stream)) => stream,
+        Some(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
+        None => return,
     };
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
     Box::pin(connection::serve(stream, socket, http2, router, options, stage)).await;

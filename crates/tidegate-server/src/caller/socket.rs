@@ -71,6 +71,12 @@ impl CallerSocket {
         }
     }
 
+    /// Returns once the connection has failed: reset, or given up by the operating system. A FIN is no failure.
+    pub(crate) async fn failed(&self) {
+        // An error means that the runtime is shutting down.
+        let _ = self.fd.ready(Interest::ERROR).await;
+    }
+
     /// A request head is complete.
     pub(crate) fn request_read(&self) {
         self.read_since_request.store(false, Ordering::Relaxed);
@@ -96,8 +102,9 @@ impl CallerSocket {
         if status == 0 { u64::try_from(bytes).unwrap_or(0) } else { 0 }
     }
 
-    /// Waits until the first bytes are there and shows up to `buffer.len()` of them without taking them. 0: closed.
-    pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
+    /// Waits until bytes are there that it has not shown yet and shows all, up to `buffer.len()`, without taking them. Says
+    /// how many and whether no more will come.
+    pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
         loop {
             let mut guard = self.fd.readable().await?;
             let closed = guard.ready().is_read_closed();
@@ -107,7 +114,7 @@ impl CallerSocket {
                     if seen < buffer.len() && !closed {
                         guard.clear_ready_matching(Ready::READABLE);
                     }
-                    return Ok(seen);
+                    return Ok((seen, closed));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock && !closed => {
                     guard.clear_ready_matching(Ready::READABLE);
@@ -226,3 +233,6 @@ impl AsyncWrite for CallerIo {
         Poll::Ready(self.0.fd.get_ref().shutdown(std::net::Shutdown::Write))
     }
 }
+
+#[cfg(test)]
+mod tests;

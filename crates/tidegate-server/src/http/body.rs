@@ -117,11 +117,16 @@ impl StreamBody {
         if self.ended {
             return Poll::Ready(None);
         }
+        if self.context.is_spent() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match self.exchange.poll_next(cx) {
             Poll::Ready(Some(Ok(bytes))) => {
                 if let Some(heartbeat) = &mut self.heartbeat {
                     heartbeat.postpone();
                 }
+                self.context.spend(bytes.len());
                 if let Some(meter) = self.exchange.meter() {
                     meter.delivered(bytes.len());
                 }
@@ -139,6 +144,17 @@ impl StreamBody {
                 Some(heartbeat) => heartbeat.poll(cx).map(|()| Some(Bytes::from_static(HEARTBEAT))),
                 None => Poll::Pending,
             },
+        }
+    }
+}
+
+impl Drop for StreamBody {
+    /// A reply cut short: how much of what was handed over never reached the caller.
+    fn drop(&mut self) {
+        if !self.ended
+            && let Some(meter) = self.exchange.meter()
+        {
+            meter.unacknowledged(self.context.unacknowledged());
         }
     }
 }

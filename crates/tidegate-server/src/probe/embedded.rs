@@ -1,7 +1,8 @@
 //! A Tidegate in this process, with simulators behind it for every phase, as the probe's gateway.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use tidegate_engine::Recorder;
 use tidegate_sim::{Config as SimConfig, Listener, ListenerKind, Scenario, SimHandle, Simulator};
 
 use super::{BACKENDS, Gateway, Phase};
@@ -19,6 +20,7 @@ pub struct Embedded {
     silent: SimHandle,
     config: Config,
     certificate: String,
+    recorder: Option<Arc<dyn Recorder>>,
     running: Option<Running>,
     plain: SocketAddr,
     tls: SocketAddr,
@@ -33,6 +35,23 @@ impl Embedded {
     /// # Errors
     /// Ports, threads or temporary files can't be had.
     pub fn start(listen: SocketAddr, scenario: Scenario) -> io::Result<Self> {
+        Self::launch(listen, scenario, None)
+    }
+
+    /// As [`Embedded::start`] on a free port, with the records of finished calls going to `recorder`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with(recorder: Arc<dyn Recorder>) -> io::Result<Self> {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::launch(free, Scenario::default(), Some(recorder))
+    }
+
+    fn launch(
+        listen: SocketAddr,
+        scenario: Scenario,
+        recorder: Option<Arc<dyn Recorder>>,
+    ) -> io::Result<Self> {
         let files = tempfile::tempdir()?;
         let certified =
             rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).map_err(io::Error::other)?;
@@ -60,6 +79,7 @@ impl Embedded {
             silent,
             config,
             certificate: certified.cert.pem(),
+            recorder,
             running: None,
             plain: unbound,
             tls: unbound,
@@ -122,7 +142,10 @@ impl Gateway for Embedded {
             std::thread::scope(|scope| scope.spawn(move || runtime.block_on(config.targets())).join())
                 .map_err(|_| io::Error::other("building targets panicked"))?
                 .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
-        let running = run::start(&self.config, targets)?;
+        let running = match &self.recorder {
+            Some(recorder) => run::start_with(&self.config, targets, recorder.clone())?,
+            None => run::start(&self.config, targets)?,
+        };
         if let [plain, tls] = running.addresses() {
             (self.plain, self.tls) = (*plain, *tls);
         }

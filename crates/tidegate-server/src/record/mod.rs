@@ -1,7 +1,8 @@
 //! Where finished calls are written down: one structured log line each, and the metrics.
 //!
 //! [`CallLog`] is started at boot and takes records from meters that are being dropped: it only queues them; a thread of
-//! its own formats and writes, in batches, so that no call waits for a disk.
+//! its own formats and writes, in batches, so that no call waits for a disk. Then it hands each record on to the recorder
+//! that the embedding program gave, if it gave one.
 
 mod line;
 mod metrics;
@@ -40,11 +41,15 @@ struct Queue {
 }
 
 impl CallLog {
-    /// Starts the writer.
+    /// Starts the writer, which hands every record on to `onward` once it is logged and counted.
     ///
     /// # Errors
     /// The thread can't be started.
-    pub(crate) fn start(metrics: Arc<Metrics>, log: &Log) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        metrics: Arc<Metrics>,
+        log: &Log,
+        onward: Option<Arc<dyn Recorder>>,
+    ) -> std::io::Result<Self> {
         // A call's line has the level `info`.
         let wanted = !matches!(log.level, LogLevel::Error | LogLevel::Warn);
         let lines = if wanted { Some((Sink::open(log)?, log.format)) } else { None };
@@ -52,7 +57,7 @@ impl CallLog {
         let taken = queue.clone();
         let writer = std::thread::Builder::new()
             .name("tidegate-calls".into())
-            .spawn(move || taken.write_until_closed(&metrics, lines.as_ref()))?;
+            .spawn(move || taken.write_until_closed(&metrics, lines.as_ref(), onward.as_deref()))?;
         Ok(Self { queue, writer: Mutex::new(Some(writer)) })
     }
 
@@ -82,7 +87,12 @@ impl Recorder for CallLog {
 }
 
 impl Queue {
-    fn write_until_closed(&self, metrics: &Metrics, lines: Option<&(Sink, LogFormat)>) {
+    fn write_until_closed(
+        &self,
+        metrics: &Metrics,
+        lines: Option<&(Sink, LogFormat)>,
+        onward: Option<&dyn Recorder>,
+    ) {
         let mut batch = Vec::new();
         let mut text = Vec::new();
         loop {
@@ -96,10 +106,10 @@ impl Queue {
             if batch.is_empty() {
                 return;
             }
-            for record in batch.drain(..) {
-                metrics.count(&record);
+            for record in &batch {
+                metrics.count(record);
                 if let Some((_, format)) = lines {
-                    line::write(&record, *format, &mut text);
+                    line::write(record, *format, &mut text);
                 }
             }
             if let Some((sink, _)) = lines
@@ -108,6 +118,10 @@ impl Queue {
                 tracing::error!(%error, "call log lines are lost");
             }
             text.clear();
+            match onward {
+                Some(onward) => batch.drain(..).for_each(|record| onward.record(record)),
+                None => batch.clear(),
+            }
             if !self.closed.load(Ordering::Acquire) {
                 #[expect(
                     clippy::disallowed_methods,
