@@ -138,7 +138,10 @@ impl Connector {
             }
             Some(proxy) => call(&mut tcp, proxy.uri().clone()).await?,
         };
-        Ok(opened.into_inner())
+        let stream = opened.into_inner();
+        // Refusing the option costs promptness only: more would wait in the kernel for a backend that does not read.
+        let _ = socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+        Ok(stream)
     }
 
     async fn secure(
@@ -329,3 +332,7 @@ impl AsyncWrite for Stream {
         }
     }
 }
+
+/// Bytes that the kernel takes beyond what the backend's window admits. A pipe this full never runs dry, and a caller's
+/// hang-up finds little to throw away.
+const UNSENT: u32 = 128 * 1024;

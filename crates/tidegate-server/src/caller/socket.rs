@@ -39,6 +39,7 @@ impl CallerSocket {
         let socket = socket2::SockRef::from(&stream);
         socket.set_tcp_user_timeout(Some(user_timeout))?;
         socket.set_tcp_keepalive(&keepalive(user_timeout))?;
+        socket.set_tcp_notsent_lowat(UNSENT)?;
         // SAFETY: the `TcpStream` owns an open descriptor and is moved into the `AsyncFd`, which lives and dies with it;
         // it is reached by shared reference only, so it is neither closed nor replaced meanwhile.
         #[expect(
@@ -194,6 +195,9 @@ fn keepalive(user_timeout: Duration) -> socket2::TcpKeepalive {
         .with_time(start)
         .with_interval((user_timeout / 6).max(Duration::from_secs(1)))
 }
+
+/// Bytes that the kernel takes beyond what the caller's window admits: what a caller that does not read can make us hold.
+const UNSENT: u32 = 128 * 1024;
 
 /// hyper's (or rustls') view of a [`CallerSocket`].
 pub(crate) struct CallerIo(pub(crate) Arc<CallerSocket>);

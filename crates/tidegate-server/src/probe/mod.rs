@@ -355,5 +355,5 @@ const ARRIVAL: Duration = Duration::from_secs(5);
 const FILLING: Duration = Duration::from_millis(30);
 /// A receive buffer that is soon full, in bytes.
 const SMALL_BUFFER: usize = 4096;
-/// A request that no socket buffer on the way holds, in bytes.
-const BIG_REQUEST: usize = 12 * 1024 * 1024;
+/// A request that the socket buffers on the way to a backend that does not read can't hold, in bytes.
+const BIG_REQUEST: usize = 512 * 1024;
