@@ -127,7 +127,14 @@ impl Connector {
 
     async fn open(&self, origin: &Origin) -> Result<TcpStream, WireError> {
         let mut tcp = self.tcp.clone();
-        let opened = match self.proxy(origin) {
+        let proxy = self.proxy(origin);
+        if let Some(scheme) = proxy.as_ref().and_then(|proxy| proxy.uri().scheme_str())
+            && scheme != "http"
+        {
+            let message = format!("the environment names a proxy of scheme `{scheme}`; only http:// proxies can be used");
+            return Err(WireError::new(ErrorClass::Internal, message));
+        }
+        let opened = match proxy {
             None => call(&mut tcp, origin.uri.clone()).await?,
             Some(proxy) if origin.is_https() => {
                 let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);

@@ -55,6 +55,7 @@ impl Engine {
                     alarm,
                     clocks: target.clocks,
                     state: State::Reading,
+                    tail_bytes: 0,
                     first: true,
                     meter: Some(meter),
                 })
@@ -84,7 +85,7 @@ impl Engine {
                 None => timed(alarm, Box::pin(self.open(target))).await?,
             };
             alarm.set(Clock::ResponseHeaders, Instant::now(), target.clocks.response_headers);
-            meter.sent();
+            meter.sent(true);
             let sent = match connection {
                 Connection::H1(connection) => {
                     fresh = connection.is_used();
@@ -100,6 +101,7 @@ impl Engine {
             };
             // `None`: a pooled connection turned out to be dead before anything was written; once more on a fresh one.
             let Some((head, body)) = sent else {
+                meter.sent(false);
                 if fresh {
                     alarm.set(Clock::Connect, Instant::now(), target.clocks.connect);
                     continue;
@@ -263,6 +265,8 @@ pub struct Exchange<T> {
     alarm: Alarm,
     clocks: Clocks,
     state: State,
+    /// Bytes that came after the terminal event.
+    tail_bytes: usize,
     /// Whether the caller has had no token yet.
     first: bool,
     meter: Option<Meter>,
@@ -339,7 +343,8 @@ impl<T> Exchange<T> {
 
     fn take(&mut self, piece: Bytes) -> Result<(), WireError> {
         if self.state == State::Tail {
-            return Ok(());
+            self.tail_bytes += piece.len();
+            return if self.tail_bytes > TAIL_BYTES { self.over() } else { Ok(()) };
         }
         let pushed = self.reply.push(piece, &mut self.items);
         let now = Instant::now();
@@ -432,6 +437,8 @@ impl<T> Drop for Exchange<T> {
 const REFUSAL_BYTES: usize = 64 * 1024;
 /// How long an error's body may stall.
 const REFUSAL_TIME: Duration = Duration::from_secs(5);
+/// How much may follow the terminal event, in bytes: the end of a chunked body is five.
+const TAIL_BYTES: usize = 64 * 1024;
 /// How long the end of an HTTP body is awaited after the reply's terminal event: it mostly comes in the same packet, and
 /// a connection is worth less than a caller's wait.
 const TAIL_TIME: Duration = Duration::from_millis(100);

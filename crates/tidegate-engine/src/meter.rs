@@ -155,6 +155,8 @@ pub struct HangUp {
     /// Nanoseconds from `base` plus one; 0: still there.
     at: AtomicU64,
     cause: AtomicU8,
+    /// The connection's, where this is one stream's.
+    connection: Option<Arc<HangUp>>,
 }
 
 /// Why a call is dropped from outside.
@@ -170,11 +172,16 @@ pub enum Cause {
 
 impl Default for HangUp {
     fn default() -> Self {
-        Self { base: Instant::now(), at: AtomicU64::new(0), cause: AtomicU8::new(0) }
+        Self { base: Instant::now(), at: AtomicU64::new(0), cause: AtomicU8::new(0), connection: None }
     }
 }
 
 impl HangUp {
+    /// One stream's, on a connection that can also end as a whole.
+    pub fn within(connection: Arc<Self>) -> Self {
+        Self { connection: Some(connection), ..Self::default() }
+    }
+
     /// Notes that the calls end now, for `cause`. Only the first one counts.
     pub fn mark(&self, cause: Cause) {
         let at = u64::try_from(self.base.elapsed().as_nanos()).unwrap_or(u64::MAX - 1) + 1;
@@ -184,13 +191,17 @@ impl HangUp {
     }
 
     fn at(&self) -> Option<Instant> {
-        match self.at.load(Ordering::Relaxed) {
+        let whole = self.connection.as_ref().and_then(|connection| connection.at());
+        whole.or_else(|| match self.at.load(Ordering::Relaxed) {
             0 => None,
             at => Some(self.base + Duration::from_nanos(at - 1)),
-        }
+        })
     }
 
     fn outcome(&self) -> Outcome {
+        if let Some(connection) = self.connection.as_ref().filter(|connection| connection.at().is_some()) {
+            return connection.outcome();
+        }
         match self.cause.load(Ordering::Relaxed) {
             cause if cause == Cause::Cancelled as u8 => Outcome::Cancelled,
             cause if cause == Cause::ShuttingDown as u8 => Outcome::Interrupted,
@@ -211,6 +222,10 @@ pub struct Meter {
     sent: bool,
     /// Whether an outcome has been noted; until then, being dropped means being given up.
     noted: bool,
+    /// When the backend had given all that it was to give; the wait for the caller's acknowledgement is not the call's.
+    ended: Option<Instant>,
+    /// Whether the caller left without all of what was handed over.
+    undelivered: bool,
     /// What the reply had shown at the end.
     progress: Option<Progress>,
 }
@@ -259,6 +274,8 @@ impl Meter {
             request_bytes: 0,
             sent: false,
             noted: false,
+            ended: None,
+            undelivered: false,
             progress: None,
         }
     }
@@ -281,8 +298,8 @@ impl Meter {
         });
     }
 
-    pub(crate) fn sent(&mut self) {
-        self.sent = true;
+    pub(crate) fn sent(&mut self, sent: bool) {
+        self.sent = sent;
     }
 
     /// Notes the status that the caller gets.
@@ -313,6 +330,7 @@ impl Meter {
 
     pub(crate) fn failed_by(&mut self, error: &WireError, clock: Option<Clock>) {
         self.noted = true;
+        self.ended.get_or_insert_with(Instant::now);
         self.edit(|record| {
             record.outcome = Outcome::of_error(error, clock);
             record.error = Some(error.clone());
@@ -322,15 +340,15 @@ impl Meter {
     /// Notes that the reply is complete.
     pub(crate) fn complete(&mut self) {
         self.noted = true;
+        self.ended.get_or_insert_with(Instant::now);
         self.edit(|record| record.outcome = Outcome::Complete);
     }
 
-    /// Takes a complete call back: the caller left before it had everything.
+    /// Notes that the caller left before it had everything. A reply that was complete was not delivered; what failed for
+    /// another reason stays what it was.
     pub fn undelivered(&mut self, unacknowledged: u64) {
-        self.edit(|record| {
-            record.outcome = Outcome::ClientGone;
-            record.unacknowledged_bytes = unacknowledged;
-        });
+        self.undelivered = true;
+        self.unacknowledged(unacknowledged);
     }
 
     pub(crate) fn progressed(&mut self, progress: Progress) {
@@ -348,13 +366,12 @@ impl Drop for Meter {
     fn drop(&mut self) {
         let Some(mut record) = self.record.take() else { return };
         let now = Instant::now();
-        record.duration = now - self.started;
+        record.duration = self.ended.unwrap_or(now) - self.started;
         if !self.noted {
             record.outcome = self.hang_up.outcome();
-        }
-        if matches!(record.outcome, Outcome::ClientGone | Outcome::Cancelled | Outcome::Interrupted) {
-            let hung_up = self.hang_up.at().unwrap_or(now);
-            record.hang_up_to_closed = Some(now.saturating_duration_since(hung_up));
+            record.hang_up_to_closed = self.hang_up.at().map(|at| now.saturating_duration_since(at));
+        } else if self.undelivered && record.outcome == Outcome::Complete {
+            record.outcome = Outcome::ClientGone;
         }
         settle_usage(&mut record, self.progress.take(), self.sent, self.request_bytes);
         self.recorder.record(record);

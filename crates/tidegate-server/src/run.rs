@@ -140,7 +140,7 @@ fn worker(
     std::thread::Builder::new().name(format!("tidegate-{index}")).spawn(move || {
         let engine = gateway.engine.clone();
         let router = Router::new(Arc::new(gateway));
-        runtime.block_on(async {
+        let served = runtime.block_on(async {
             let mut serving = std::pin::pin!(serve_worker(listeners, router, stage));
             let mut sweep = tokio::time::interval(SWEEP_EVERY);
             loop {
@@ -149,7 +149,10 @@ fn worker(
                     _ = sweep.tick() => engine.sweep(),
                 }
             }
-        })
+        });
+        // A name look-up that hangs in a thread of its own must not hold up the end.
+        runtime.shutdown_background();
+        served
     })
 }
 

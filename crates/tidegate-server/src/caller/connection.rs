@@ -64,7 +64,10 @@ struct Activity {
 }
 
 /// A request that is being answered; dropped with its reply.
-pub(crate) struct Running(Arc<Activity>);
+pub(crate) struct Running {
+    activity: Arc<Activity>,
+    socket: Arc<CallerSocket>,
+}
 
 impl CallerContext {
     fn new(socket: Arc<CallerSocket>) -> Self {
@@ -82,9 +85,19 @@ impl CallerContext {
         self.activity.turn.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether everything handed to the socket is in the kernel.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.socket.is_flushed()
+    }
+
     /// Bytes on their way to the caller that its side has not acknowledged.
     pub(crate) fn unacknowledged(&self) -> u64 {
         self.socket.unacknowledged()
+    }
+
+    /// The context of one HTTP/2 stream, which can be reset by itself.
+    pub(crate) fn stream(&self) -> Self {
+        Self { hang_up: Arc::new(HangUp::within(self.hang_up.clone())), ..self.clone() }
     }
 
     /// Notes the beginning of a request.
@@ -92,14 +105,15 @@ impl CallerContext {
         self.activity.running.fetch_add(1, Ordering::Relaxed);
         self.activity.begun.store(true, Ordering::Relaxed);
         self.activity.served.store(true, Ordering::Relaxed);
-        self.socket.request_read();
-        Running(self.activity.clone())
+        Running { activity: self.activity.clone(), socket: self.socket.clone() }
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.activity.running.fetch_sub(1, Ordering::Relaxed);
+        // What has been read up to here was this request's; more is the beginning of another.
+        self.socket.request_done();
     }
 }
 
@@ -152,7 +166,7 @@ pub(crate) async fn serve<I>(
     let stage = Box::pin(stage_after(Stage::Running, stage));
     let failure = options.half_close.then(|| failure_of(socket.clone()));
     let quiet_since = Instant::now();
-    CallerConnection { protocol, socket, context, options, clock, quiet_since, stage, failure }.await;
+    CallerConnection { protocol, socket, context, options, clock, quiet_since, head_since: None, stage, failure }.await;
 }
 
 fn failure_of(socket: Arc<CallerSocket>) -> Pin<Box<dyn Future<Output = ()> + Send>> {
@@ -196,6 +210,8 @@ where
     clock: Pin<Box<Sleep>>,
     /// Since when no request has been running.
     quiet_since: Instant,
+    /// Since when the beginning of a request has been known to be there.
+    head_since: Option<Instant>,
     stage: NextStage,
     /// On a half-close listener, the end of a caller whose FIN says nothing.
     failure: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -291,11 +307,11 @@ where
             if begun || activity.running.load(Ordering::Relaxed) > 0 {
                 self.quiet_since = Instant::now();
             }
-            // Bytes that did not become a request are the beginning of a slow one.
-            let unfinished_head =
-                self.socket.has_read_since_request() || !activity.served.load(Ordering::Relaxed);
-            let allowed = if unfinished_head { limits.header_time } else { limits.idle_time };
-            let quiet = self.quiet_since.elapsed();
+            let (since, allowed) = match self.unfinished_head() {
+                Some(since) => (since, limits.header_time),
+                None => (self.quiet_since, limits.idle_time),
+            };
+            let quiet = since.elapsed();
             if quiet >= allowed {
                 self.context.tail.settle_gone(&self.socket);
                 return Poll::Ready(());
@@ -308,6 +324,23 @@ where
             self.clock.as_mut().reset(Instant::now() + look.map_or(next, |look| look.min(next)));
         }
         Poll::Pending
+    }
+
+    /// Since when the head of a request has been incomplete, if one is.
+    fn unfinished_head(&mut self) -> Option<Instant> {
+        let activity = &self.context.activity;
+        if !activity.served.load(Ordering::Relaxed) {
+            return Some(self.quiet_since);
+        }
+        // Over HTTP/2 bytes come between requests, too.
+        let begun = matches!(self.protocol, Protocol::H1(_))
+            && activity.running.load(Ordering::Relaxed) == 0
+            && self.socket.has_read_since_request();
+        if !begun {
+            self.head_since = None;
+            return None;
+        }
+        Some(*self.head_since.get_or_insert_with(Instant::now))
     }
 
     fn wake_within(&mut self, wait: Duration) {

@@ -27,7 +27,7 @@ pub(crate) struct CallerSocket {
     data_waiting: AtomicBool,
     /// Whether the last write found the send buffer full.
     write_blocked: AtomicBool,
-    /// Whether bytes have been read since the last request head was complete.
+    /// Whether bytes have been read since the last request was answered.
     read_since_request: AtomicBool,
 }
 
@@ -78,12 +78,12 @@ impl CallerSocket {
         let _ = self.fd.ready(Interest::ERROR).await;
     }
 
-    /// A request head is complete.
-    pub(crate) fn request_read(&self) {
+    /// A request has been answered.
+    pub(crate) fn request_done(&self) {
         self.read_since_request.store(false, Ordering::Relaxed);
     }
 
-    /// Whether bytes have been read since the last request head was complete.
+    /// Whether bytes have been read since the last request was answered.
     pub(crate) fn has_read_since_request(&self) -> bool {
         self.read_since_request.load(Ordering::Relaxed)
     }

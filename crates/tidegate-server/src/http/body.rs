@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tidegate_engine::{Exchange, Meter};
+use tidegate_engine::{Cause, Exchange, Meter};
 use tokio::time::{Instant, Sleep};
 
 use crate::caller::{CallerContext, Running};
@@ -112,6 +112,15 @@ impl Body for ReplyBody {
     }
 }
 
+impl Drop for ReplyBody {
+    /// A whole reply that was never asked for, because its caller had left.
+    fn drop(&mut self) {
+        if let Kind::Whole { settle: Some((meter, _)), .. } = &mut self.kind {
+            meter.undelivered(0);
+        }
+    }
+}
+
 impl StreamBody {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         if self.ended {
@@ -151,10 +160,16 @@ impl StreamBody {
 impl Drop for StreamBody {
     /// A reply cut short: how much of what was handed over never reached the caller.
     fn drop(&mut self) {
-        if !self.ended
-            && let Some(meter) = self.exchange.meter()
-        {
-            meter.unacknowledged(self.context.unacknowledged());
+        if self.ended {
+            return;
+        }
+        // A reset of one HTTP/2 stream shows nowhere else; whatever came first counts.
+        self.context.hang_up.mark(Cause::CallerGone);
+        if let Some(meter) = self.exchange.meter() {
+            let unacknowledged = self.context.unacknowledged();
+            if unacknowledged > 0 || !self.context.is_flushed() {
+                meter.undelivered(unacknowledged);
+            }
         }
     }
 }

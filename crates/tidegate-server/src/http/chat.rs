@@ -15,7 +15,7 @@ use tidegate_wire::{ErrorClass, WireError, dialect::openai_chat::Inbound};
 
 use super::{
     body::ReplyBody,
-    respond::{self, CALL_ID},
+    respond,
 };
 use crate::{caller::CallerContext, config::Limits, gateway::Gateway};
 
@@ -26,13 +26,10 @@ use crate::{caller::CallerContext, config::Limits, gateway::Gateway};
 pub(crate) async fn handle(
     gateway: &Gateway,
     context: &CallerContext,
+    id: &str,
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
-    let id = call_id();
-    match call(gateway, context, &id, request).await {
-        Ok(response) => response,
-        Err(error) => respond::error(&error, Some(&id)),
-    }
+    call(gateway, context, id, request).await.unwrap_or_else(|error| respond::error(&error))
 }
 
 async fn call(
@@ -67,12 +64,12 @@ async fn call(
     // What the caller sent is in the outbound request now; a long stream must not keep it.
     drop(inbound);
     let mut exchange = gateway.engine.start(&target, prepared.outbound, reply, meter).await?;
-    if let Some(meter) = exchange.meter() {
-        meter.status(StatusCode::OK.as_u16());
-    }
     if streaming {
+        if let Some(meter) = exchange.meter() {
+            meter.status(StatusCode::OK.as_u16());
+        }
         let body = ReplyBody::stream(exchange, context.clone(), gateway.heartbeat);
-        return Ok(with_head(body, id, "text/event-stream; charset=utf-8"));
+        return Ok(with_head(body, "text/event-stream; charset=utf-8"));
     }
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
@@ -82,25 +79,31 @@ async fn call(
             }
             return Err(error);
         }
-        None => return Err(WireError::protocol("the backend's reply is empty")),
+        None => {
+            let error = WireError::protocol("the backend's reply is empty");
+            if let Some(meter) = exchange.meter() {
+                meter.status(error.status());
+                meter.failed(&error);
+            }
+            return Err(error);
+        }
     };
     // Runs the reply to its end, so that its connection goes back before the caller is answered.
     while exchange.next().await.is_some() {}
     let body = match exchange.take_meter() {
-        Some(meter) => ReplyBody::metered(whole, meter, context.clone()),
+        Some(mut meter) => {
+            meter.status(StatusCode::OK.as_u16());
+            ReplyBody::metered(whole, meter, context.clone())
+        }
         None => ReplyBody::whole(whole),
     };
-    Ok(with_head(body, id, "application/json"))
+    Ok(with_head(body, "application/json"))
 }
 
-fn with_head(body: ReplyBody, id: &str, content_type: &'static str) -> Response<ReplyBody> {
+fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if let Ok(id) = HeaderValue::try_from(id) {
-        headers.insert("x-request-id", id.clone());
-        headers.insert(CALL_ID, id);
-    }
     if content_type.starts_with("text/event-stream") {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         // nginx and its kin buffer unless told not to.
@@ -151,11 +154,6 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Option<Bytes>, hype
         }
     }
     Ok(Some(if rest.is_empty() { first } else { rest.freeze() }))
-}
-
-/// Unique, and sorted by time.
-fn call_id() -> String {
-    format!("call_{}", uuid::Uuid::now_v7().simple())
 }
 
 fn unix_seconds() -> u64 {

@@ -6,10 +6,17 @@ mod body;
 mod chat;
 mod respond;
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::Service};
+use tidegate_engine::{Cause, HangUp};
 use tidegate_wire::{ErrorClass, WireError, auth::Secret};
 
 pub(crate) use body::ReplyBody;
@@ -44,10 +51,42 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        // A caller that speaks again has had its last reply.
-        self.context.tail.settle();
-        let (gateway, context) = (self.gateway.clone(), self.context.clone());
-        Box::pin(async move { Ok(route(gateway, context, request).await) })
+        let gateway = self.gateway.clone();
+        if request.version() < http::Version::HTTP_2 {
+            // A caller that speaks again has had its last reply; one that multiplexes may not have.
+            self.context.tail.settle();
+            let context = self.context.clone();
+            return Box::pin(async move { Ok(route(gateway, context, request).await) });
+        }
+        let context = self.context.stream();
+        let hang_up = context.hang_up.clone();
+        let answer = Box::pin(async move { Ok(route(gateway, context, request).await) });
+        Box::pin(StreamCall { hang_up, answered: false, answer })
+    }
+}
+
+/// A call on an HTTP/2 stream. Its reset shows only in its being dropped, which is noted before anything else is.
+struct StreamCall<F> {
+    hang_up: Arc<HangUp>,
+    answered: bool,
+    answer: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for StreamCall<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let polled = self.answer.as_mut().poll(cx);
+        self.answered = polled.is_ready();
+        polled
+    }
+}
+
+impl<F> Drop for StreamCall<F> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.hang_up.mark(Cause::CallerGone);
+        }
     }
 }
 
@@ -57,15 +96,32 @@ async fn route(
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let running = context.begin();
+    let id = call_id();
     let open = matches!(request.uri().path(), "/healthz" | "/readyz");
-    if !open && let Some(error) = refused_key(&gateway, &request) {
-        return respond::error(&error, None).map(|body| body.running(running));
-    }
-    let response = match (request.method(), request.uri().path()) {
+    let mut response = match refused_key(&gateway, &request).filter(|_| !open) {
+        Some(error) => respond::error(&error),
+        None => answer(&gateway, &context, &id, request).await,
+    };
+    respond::name(&mut response, &id);
+    response.map(|body| body.running(running))
+}
+
+/// Unique, and sorted by time.
+fn call_id() -> String {
+    format!("call_{}", uuid::Uuid::now_v7().simple())
+}
+
+async fn answer(
+    gateway: &Gateway,
+    context: &CallerContext,
+    id: &str,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    match (request.method(), request.uri().path()) {
         (&Method::POST, "/v1/chat/completions" | "/chat/completions") => {
-            chat::handle(&gateway, &context, request).await
+            chat::handle(gateway, context, id, request).await
         }
-        (&Method::GET, "/v1/models" | "/models") => respond::json(StatusCode::OK, models(&gateway)),
+        (&Method::GET, "/v1/models" | "/models") => respond::json(StatusCode::OK, models(gateway)),
         (&Method::GET, "/healthz") => respond::text(StatusCode::OK, "ok\n"),
         (&Method::GET, "/readyz") => match gateway.readiness.is_ready() {
             true => respond::text(StatusCode::OK, "ready\n"),
@@ -77,10 +133,9 @@ async fn route(
         (method, path) => {
             let message =
                 format!("there is no {method} {path} here; POST /v1/chat/completions and GET /v1/models are");
-            respond::error(&WireError::new(ErrorClass::NotFound, message).with_code("not_found"), None)
+            respond::error(&WireError::new(ErrorClass::NotFound, message).with_code("not_found"))
         }
-    };
-    response.map(|body| body.running(running))
+    }
 }
 
 /// The operator's own names; a host's whole catalogue is the host's to list.

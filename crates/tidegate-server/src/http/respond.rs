@@ -6,18 +6,19 @@ use tidegate_wire::{ErrorClass, WireError, dialect::openai_chat};
 
 use super::body::ReplyBody;
 
-/// Carries the call's id.
-pub(crate) const CALL_ID: &str = "x-tidegate-call-id";
+/// Puts the call's id into a reply: under our name, and under the one that OpenAI's clients show.
+pub(crate) fn name(response: &mut Response<ReplyBody>, call_id: &str) {
+    if let Ok(id) = HeaderValue::try_from(call_id) {
+        response.headers_mut().insert("x-request-id", id.clone());
+        response.headers_mut().insert("x-tidegate-call-id", id);
+    }
+}
 
 /// An error in OpenAI's JSON shape.
-pub(crate) fn error(error: &WireError, call_id: Option<&str>) -> Response<ReplyBody> {
+pub(crate) fn error(error: &WireError) -> Response<ReplyBody> {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, openai_chat::encode_error(error));
     let headers = response.headers_mut();
-    if let Some(id) = call_id.and_then(|id| HeaderValue::try_from(id).ok()) {
-        headers.insert(CALL_ID, id.clone());
-        headers.insert("x-request-id", id);
-    }
     if let Some(wait) = error.retry_after() {
         // Whole seconds, rounded up: zero would mean "at once" to most clients.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -40,7 +41,7 @@ pub(crate) fn error(error: &WireError, call_id: Option<&str>) -> Response<ReplyB
 pub(crate) fn wrong_method(allowed: &'static str) -> Response<ReplyBody> {
     let wrong =
         WireError::bad_request(format!("this path takes {allowed} only")).with_code("method_not_allowed");
-    let mut response = error(&wrong, None);
+    let mut response = error(&wrong);
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response

@@ -6,6 +6,7 @@ use std::{fmt::Write as _, time::Duration};
 
 use serde::Serialize;
 use tidegate_engine::CallRecord;
+use tidegate_wire::host::AbortBilling;
 
 use crate::config::LogFormat;
 
@@ -34,6 +35,8 @@ struct Line<'a> {
     ttft_us: Option<u64>,
     duration_us: u64,
     hang_up_to_closed_us: Option<u64>,
+    /// Whether this host bills on after a close.
+    billing_after_close: &'static str,
 }
 
 /// Appends the line of `record` to `out`.
@@ -69,6 +72,11 @@ fn json(record: &CallRecord, out: &mut Vec<u8>) {
         ttft_us: record.time_to_first_token.map(micros),
         duration_us: micros(record.duration),
         hang_up_to_closed_us: record.hang_up_to_closed.map(micros),
+        billing_after_close: match record.abort_billing {
+            AbortBilling::Stops => "stops",
+            AbortBilling::RunsOn => "runs_on",
+            AbortBilling::Unknown => "unknown",
+        },
     };
     // A struct of strings and numbers always encodes, and a `Vec` takes every byte.
     let _ = serde_json::to_writer(out, &line);

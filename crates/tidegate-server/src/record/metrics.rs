@@ -67,7 +67,7 @@ impl Metrics {
         let hang_up = Family::new_with_constructor(hang_up_buckets as fn() -> Histogram);
         registry.register_with_unit(
             "hang_up_to_backend_closed",
-            "From a caller's hang-up, as the operating system told it, until its backend was closed",
+            "From when the gateway noticed a caller's hang-up until its backend was closed",
             Unit::Seconds,
             hang_up.clone(),
         );

@@ -77,8 +77,10 @@ fn a_stream_goes_through_tls_with_http2_and_its_reset_stops_the_backend() {
         }
     });
     let records = setup.records.wait(2);
-    let outcomes: Vec<_> = records.iter().map(|record| record.outcome).collect();
-    assert_eq!(outcomes, [Outcome::Complete, Outcome::ClientGone]);
+    // The reply on the other stream is settled when it is acknowledged, which may be after the reset.
+    let mut outcomes: Vec<_> = records.iter().map(|record| record.outcome.name()).collect();
+    outcomes.sort_unstable();
+    assert_eq!(outcomes, ["client_gone", "complete"]);
     assert_eq!(setup.finish().len(), 2);
 }
 
