@@ -105,12 +105,12 @@ impl Connector {
     ) -> Result<Connection, WireError> {
         let tcp = self.open(origin).await?;
         let (stream, agreed_h2) = if origin.is_https() {
-            self.secure(origin, version, tcp).await?
+            Box::pin(self.secure(origin, version, tcp)).await?
         } else {
             (Stream::new(Transport::Plain(tcp)), version == HttpVersion::Http2)
         };
         if agreed_h2 {
-            Ok(Connection::H2(H2Handle::handshake(stream).await?))
+            Ok(Connection::H2(Box::pin(H2Handle::handshake(stream)).await?))
         } else {
             Ok(Connection::H1(H1Connection::handshake(stream).await?))
         }
@@ -141,7 +141,7 @@ impl Connector {
                 if let Some(auth) = proxy.basic_auth() {
                     tunnel = tunnel.with_auth(auth.clone());
                 }
-                call(&mut tunnel, origin.uri.clone()).await?
+                Box::pin(call(&mut tunnel, origin.uri.clone())).await?
             }
             Some(proxy) => call(&mut tcp, proxy.uri().clone()).await?,
         };

@@ -75,7 +75,7 @@ impl Engine {
         alarm: &mut Alarm,
         meter: &mut Meter,
     ) -> Result<(Head, Body), Failure> {
-        let credential = timed(alarm, target.credentials.fresh()).await?;
+        let credential = timed(alarm, Box::pin(target.credentials.fresh())).await?;
         let authentication = auth::authenticate(&outbound, &credential, SystemTime::now())?;
         let mut fresh = false;
         loop {
@@ -96,7 +96,8 @@ impl Engine {
                     fresh = handle.is_used();
                     let request = h2_request(&outbound, &authentication)?;
                     let sending = handle.send(request, outbound.body.clone());
-                    timed(alarm, async { unless_unsent(sending.await) }).await?
+                    // Boxed here and below: what few calls go through must not make every call's future large.
+                    timed(alarm, Box::pin(async { unless_unsent(sending.await) })).await?
                 }
             };
             // `None`: a pooled connection turned out to be dead before anything was written; once more on a fresh one.
@@ -115,7 +116,7 @@ impl Engine {
             if head.status.is_success() {
                 return Ok((head, body));
             }
-            return Err(refusal(target, head, body, alarm).await);
+            return Err(Box::pin(refusal(target, head, body, alarm)).await);
         }
     }
 
