@@ -187,6 +187,21 @@ fn refusals_are_sorted_by_what_they_mean() {
 }
 
 #[test]
+fn a_refusal_of_our_credentials_keeps_its_code_and_never_its_words() {
+    for (host, body) in [
+        ("openai", r#"{"error":{"message":"wrong: sk-SECRET","code":"invalid_api_key"}}"#),
+        ("openai", "plain text about sk-SECRET"),
+        ("bedrock", r#"{"message":"sk-SECRET"}"#),
+    ] {
+        let error = endpoint(host, None, None).decode_error(401, &HeaderMap::new(), body.as_bytes());
+        assert_eq!(error.class(), ErrorClass::UpstreamAuth, "{body}");
+        assert_eq!(error.message(), "the backend refused the gateway's credentials (HTTP 401)", "{body}");
+        assert_eq!(error.upstream_status(), Some(401), "{body}");
+        assert_eq!(error.code(), body.contains("invalid_api_key").then_some("invalid_api_key"), "{body}");
+    }
+}
+
+#[test]
 fn a_refusal_keeps_the_backends_words_wherever_they_stand() {
     let endpoint = endpoint("openai", None, None);
     let read = |body: &str| endpoint.decode_error(400, &HeaderMap::new(), body.as_bytes());

@@ -57,6 +57,52 @@ fn what_came_before_an_error_is_delivered_and_the_error_event_ends_the_stream() 
     assert!(!relay.progress().ended);
 }
 
+const REFUSED_KEY: &str = r#"{"error":{"message":"Incorrect API key provided: sk-SECRET.","code":"invalid_api_key","param":"sk-SECRET"}}"#;
+
+/// The error that `pieces` end in, and all that the caller got.
+fn failed(mut reply: Box<dyn Reply<Item = Bytes>>, pieces: &[Bytes]) -> (WireError, String) {
+    let mut items = VecDeque::new();
+    let pushed = pieces.iter().try_for_each(|piece| reply.push(piece.clone(), &mut items));
+    let error = pushed.and_then(|()| reply.finish(&mut items)).unwrap_err();
+    reply.fail(&error, &mut items);
+    let sent = items.make_contiguous().concat();
+    (error, String::from_utf8(sent).unwrap())
+}
+
+#[test]
+fn a15_a_stream_that_refuses_our_key_never_quotes_it() {
+    for frame in [
+        format!("data: {REFUSED_KEY}\n\n"),
+        format!("event: error\ndata: {REFUSED_KEY}\n\n"),
+        "data: {\"error\":{\"message\":\"sk-SECRET\",\"code\":401}}\n\n".to_owned(),
+        "data: {\"error\":{\"message\":\"sk-SECRET\",\"type\":\"authentication_error\"}}\n\n".to_owned(),
+        "data: {\"error\":{\"message\":\"Incorrect API key provided: sk-SECRET\"}}\n\n".to_owned(),
+    ] {
+        for at in [0, 1, 20] {
+            let (head, tail) = frame.split_at(at);
+            let pieces = [Bytes::from(format!("{CHUNK}{head}")), Bytes::from(tail.to_owned())];
+            let (error, sent) = failed(Box::new(Relay::new(1, true)), &pieces);
+            assert_eq!(error.class(), ErrorClass::UpstreamAuth, "{frame}");
+            assert!(!format!("{error:?}").contains("SECRET"), "{error:?}");
+            let event = sent.strip_prefix(CHUNK).unwrap();
+            assert!(
+                event.starts_with(
+                    "data: {\"error\":{\"message\":\"the backend refused the gateway's credentials\""
+                ) && !event.contains("SECRET"),
+                "{event}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_whole_reply_that_refuses_our_key_is_not_relayed() {
+    let (error, sent) = failed(Box::new(WholeRelay::new(1)), &[Bytes::from_static(REFUSED_KEY.as_bytes())]);
+    assert_eq!((error.class(), error.code()), (ErrorClass::UpstreamAuth, Some("invalid_api_key")));
+    assert_eq!((error.message(), error.param()), ("the backend refused the gateway's credentials", None));
+    assert_eq!(sent, "");
+}
+
 #[test]
 fn nothing_of_the_backends_follows_done() {
     let mut relay = Relay::new(1, true);

@@ -1,7 +1,8 @@
 //! Bedrock's errors, as an answer with another status than 2xx and as a frame inside a stream, in the wire's own classes.
 //!
 //! Both ways name a modelled exception (`ThrottlingException` in a header, `throttlingException` in a frame), so both
-//! are classed by [`classify`]. The message is kept as Bedrock gave it.
+//! are classed by [`classify`]. The message is kept as Bedrock gave it, unless it is about our
+//! credentials.
 
 use std::time::Duration;
 
@@ -54,6 +55,9 @@ pub(super) fn malformed_stop(reason: &str) -> WireError {
 
 fn build(kind: Option<&str>, status: u16, message: String) -> WireError {
     let class = classify(kind, status, &message);
+    if class == ErrorClass::UpstreamAuth {
+        return WireError::credentials_refused(Some(status), kind.unwrap_or_default());
+    }
     let error = WireError::new(class, message).with_upstream_status(status);
     match kind {
         // Where the class has a code of its own, clients act on that one.

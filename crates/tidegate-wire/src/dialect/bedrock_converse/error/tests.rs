@@ -65,6 +65,22 @@ fn refused_credentials_are_the_gateways_fault_and_never_the_callers_401() {
         let error = answer(403, kind, r#"{"message":"no"}"#);
         assert_eq!((error.class(), error.status()), (ErrorClass::UpstreamAuth, 502), "{kind}");
         assert_eq!(error.blame(), Blame::Gateway, "{kind}");
+        assert_eq!(error.message(), "the backend refused the gateway's credentials (HTTP 403)", "{kind}");
+        assert_eq!(error.code(), Some(kind).filter(|kind| !kind.is_empty()));
+    }
+}
+
+#[test]
+fn a_frame_that_refuses_credentials_keeps_its_name_and_never_its_words() {
+    const WORDS: &str = "The security token AKIASECRET included in the request is expired";
+    let exception =
+        decode_exception("expiredTokenException", format!(r#"{{"message":"{WORDS}"}}"#).as_bytes());
+    let error = decode_error_message("ExpiredTokenException", WORDS.as_bytes());
+    for error in [exception, error] {
+        assert_eq!(error.class(), ErrorClass::UpstreamAuth);
+        assert_eq!(error.message(), "the backend refused the gateway's credentials (HTTP 403)");
+        assert_eq!(error.code(), Some("ExpiredTokenException"));
+        assert!(!format!("{error:?}").contains("AKIASECRET"), "{error:?}");
     }
 }
 
