@@ -79,6 +79,26 @@ fn bedrock_encodes_colons_and_slashes_of_a_model_id() {
 }
 
 #[test]
+fn a_model_that_would_be_a_step_in_the_path_is_refused() {
+    let inbound = inbound(r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#);
+    let request = inbound.decode().unwrap();
+    let azure = endpoint("azure", Some("https://a"), Some("2024-10-21"));
+    for endpoint in [azure, endpoint("azure", Some("https://a"), None), endpoint("bedrock", None, None)] {
+        for model in [".", ".."] {
+            let tried = [endpoint.prepare(&inbound, model), endpoint.prepare_hub(&request, model)];
+            for error in tried.into_iter().map(|prepared| prepared.err().unwrap()) {
+                assert_eq!((error.class(), error.param()), (ErrorClass::BadRequest, Some("model")));
+            }
+        }
+        for model in ["...", "..m", "a/../b"] {
+            let uri = endpoint.prepare(&inbound, model).unwrap().outbound.uri;
+            assert!(!uri.path().split('/').any(|segment| matches!(segment, "." | "..")), "{uri}");
+        }
+    }
+    assert!(endpoint("openai", None, None).prepare(&inbound, "..").is_ok());
+}
+
+#[test]
 fn azure_reasoning_models_get_max_tokens_under_its_new_name() {
     let body = r#"{"max_tokens": 5, "model":"m","messages":[{}]}"#;
     let azure = endpoint("azure", Some("https://a"), None);
