@@ -57,6 +57,8 @@ pub trait Reply: Send {
 pub struct Progress {
     /// Usage as last reported by the backend.
     pub usage: Option<Usage>,
+    /// Whether `usage` is the backend's account of the whole reply, and not a running count. Without usage, false.
+    pub usage_final: bool,
     /// Events that carried generated content (text, reasoning, tool arguments); in most dialects about one token each.
     pub content_events: u64,
     /// Bytes of generated content in them, decoded.
