@@ -185,6 +185,15 @@ fn retry_after_is_the_longer_of_its_two_forms_and_never_now() {
 }
 
 #[test]
+fn every_dialects_refusal_keeps_the_wait_that_it_asks_for() {
+    let asked = headers(&[("retry-after", "7")]);
+    for host in ["openai", "bedrock"] {
+        let error = endpoint(host, None, None).decode_error(429, &asked, b"");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{host}");
+    }
+}
+
+#[test]
 fn refusals_are_sorted_by_what_they_mean() {
     let endpoint = endpoint("openai", None, None);
     let class =

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use http::{HeaderMap, HeaderValue};
 
 use super::*;
@@ -126,15 +124,6 @@ fn message_may_be_capitalised_and_the_kind_may_be_in_the_body() {
     let error =
         answer(400, "", r#"{"__type":"com.amazon.coral.service#ThrottlingException","Message":"slow down"}"#);
     assert_eq!((error.class(), error.message()), (ErrorClass::RateLimited, "slow down"));
-}
-
-#[test]
-fn retry_after_is_kept_in_seconds_and_dates_are_passed_over() {
-    let mut headers = HeaderMap::new();
-    headers.insert("retry-after", HeaderValue::from_static("7"));
-    assert_eq!(decode_error(429, &headers, b"").retry_after(), Some(Duration::from_secs(7)));
-    headers.insert("retry-after", HeaderValue::from_static("Fri, 01 Jan 2027 00:00:00 GMT"));
-    assert_eq!(decode_error(429, &headers, b"").retry_after(), None);
 }
 
 #[test]
