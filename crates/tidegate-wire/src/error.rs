@@ -189,6 +189,17 @@ impl WireError {
         Self::new(ErrorClass::Truncated, message)
     }
 
+    /// The backend refused our credentials. Made without its words, wherever they stood: they may quote the credentials
+    /// (OpenAI shows a part of the key) and are not the caller's to read. Its code is kept; an empty one is none.
+    pub(crate) fn credentials_refused(status: Option<u16>, code: &str) -> Self {
+        let answered = status.map_or_else(String::new, |status| format!(" (HTTP {status})"));
+        let message = format!("the backend refused the gateway's credentials{answered}");
+        let mut error = Self::new(ErrorClass::UpstreamAuth, message);
+        error.0.code = (!code.is_empty()).then(|| code.to_owned());
+        error.0.upstream_status = status;
+        error
+    }
+
     /// Names the request parameter at fault.
     #[must_use]
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
@@ -237,7 +248,7 @@ impl WireError {
         self.0.class.status()
     }
 
-    /// What went wrong, for people. The backend's own message where it gave one.
+    /// What went wrong, for people. The backend's own message where it gave one, unless it is about our credentials.
     pub fn message(&self) -> &str {
         &self.0.message
     }

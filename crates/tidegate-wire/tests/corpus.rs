@@ -149,6 +149,7 @@ fn every_reply_decodes_to_its_digest_however_it_is_split() {
         assert_eq!(whole.result, Ok(()), "{}", vector.id);
         assert_eq!(whole.items.last(), Some(&Event::End), "{}", vector.id);
         assert_eq!(vector.digest(&whole.items), vector.wanted(), "{}", vector.id);
+        assert_eq!(whole.progress.usage_final, whole.progress.usage.is_some(), "{}", vector.id);
         for pieces in &cuttings[1..] {
             let split = vector.events(pieces);
             assert_eq!(split.items, whole.items, "{}", vector.id);

@@ -15,10 +15,13 @@ pub trait Decoder: Send {
     /// [`Event::Error`], not an error of this function.
     fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), WireError>;
 
-    /// The reply has ended. Appends [`Event::End`] where the end of the body is the dialect's terminal event.
+    /// The body has ended. Accepted is a reply whose terminal event was seen (or that [`Event::Error`] has ended): nothing is
+    /// appended. In openai-chat also one without it whose answers have all finished, those that began and as many as were
+    /// asked for, at least one: [`Event::End`] is appended. A failure that was held back until now is appended as
+    /// [`Event::Error`].
     ///
     /// # Errors
-    /// [`crate::ErrorClass::Truncated`] unless the dialect's terminal event was seen.
+    /// [`crate::ErrorClass::Truncated`] for every other reply.
     fn finish(&mut self, events: &mut Vec<Event>) -> Result<(), WireError>;
 }
 

@@ -73,6 +73,12 @@ impl Endpoint {
     }
 
     fn prepared(&self, plan: ReplyPlan, model: &str, body: Bytes) -> Result<Prepared, WireError> {
+        // No encoding protects these: a proxy on the way takes them for steps in the path, and so for another operation.
+        if self.puts_model_in_path() && matches!(model, "." | "..") {
+            return Err(
+                WireError::bad_request(format!("Invalid 'model': {model:?} names none.")).with_param("model")
+            );
+        }
         let outbound = Outbound {
             method: Method::POST,
             uri: self.uri(model, plan.streaming)?,
@@ -126,6 +132,11 @@ impl Endpoint {
         }
         let resource = base.strip_suffix("/openai").unwrap_or(base);
         format!("{resource}/openai/deployments/{deployment}/chat/completions?api-version={version}")
+    }
+
+    /// Azure's v1 surface does not, but knows no such model either.
+    fn puts_model_in_path(&self) -> bool {
+        self.host.dialect == Dialect::BedrockConverse || self.host.auth == AuthScheme::Azure
     }
 
     fn has(&self, quirk: Quirk) -> bool {

@@ -6,7 +6,7 @@ use http::HeaderMap;
 
 use super::Dialect;
 use crate::{
-    ErrorClass, WireError,
+    WireError,
     dialect::{bedrock_converse, openai_chat},
 };
 
@@ -15,19 +15,7 @@ pub(super) fn decode(dialect: Dialect, status: u16, headers: &HeaderMap, body: &
         Dialect::OpenaiChat => openai_chat::decode_error_body(status, body),
         Dialect::BedrockConverse => bedrock_converse::decode_error(status, headers, body),
     };
-    let error = if error.class() == ErrorClass::UpstreamAuth { masked(status, &error) } else { error };
     error.with_upstream_status(status).with_retry_after(retry_after(headers))
-}
-
-/// What a backend says about our credentials may quote them (OpenAI shows a part of the key), and it is not the caller's to
-/// read: only the code is kept.
-fn masked(status: u16, error: &WireError) -> WireError {
-    let message = format!("the backend refused the gateway's credentials (HTTP {status})");
-    let masked = WireError::new(ErrorClass::UpstreamAuth, message);
-    match error.code() {
-        Some(code) => masked.with_code(code),
-        None => masked,
-    }
 }
 
 /// The longer of `retry-after` and `retry-after-ms`: Azure was recorded sending `retry-after: 1` with

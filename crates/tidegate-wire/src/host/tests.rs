@@ -79,6 +79,26 @@ fn bedrock_encodes_colons_and_slashes_of_a_model_id() {
 }
 
 #[test]
+fn a_model_that_would_be_a_step_in_the_path_is_refused() {
+    let inbound = inbound(r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#);
+    let request = inbound.decode().unwrap();
+    let azure = endpoint("azure", Some("https://a"), Some("2024-10-21"));
+    for endpoint in [azure, endpoint("azure", Some("https://a"), None), endpoint("bedrock", None, None)] {
+        for model in [".", ".."] {
+            let tried = [endpoint.prepare(&inbound, model), endpoint.prepare_hub(&request, model)];
+            for error in tried.into_iter().map(|prepared| prepared.err().unwrap()) {
+                assert_eq!((error.class(), error.param()), (ErrorClass::BadRequest, Some("model")));
+            }
+        }
+        for model in ["...", "..m", "a/../b"] {
+            let uri = endpoint.prepare(&inbound, model).unwrap().outbound.uri;
+            assert!(!uri.path().split('/').any(|segment| matches!(segment, "." | "..")), "{uri}");
+        }
+    }
+    assert!(endpoint("openai", None, None).prepare(&inbound, "..").is_ok());
+}
+
+#[test]
 fn azure_reasoning_models_get_max_tokens_under_its_new_name() {
     let body = r#"{"max_tokens": 5, "model":"m","messages":[{}]}"#;
     let azure = endpoint("azure", Some("https://a"), None);
@@ -165,6 +185,15 @@ fn retry_after_is_the_longer_of_its_two_forms_and_never_now() {
 }
 
 #[test]
+fn every_dialects_refusal_keeps_the_wait_that_it_asks_for() {
+    let asked = headers(&[("retry-after", "7")]);
+    for host in ["openai", "bedrock"] {
+        let error = endpoint(host, None, None).decode_error(429, &asked, b"");
+        assert_eq!(error.retry_after(), Some(Duration::from_secs(7)), "{host}");
+    }
+}
+
+#[test]
 fn refusals_are_sorted_by_what_they_mean() {
     let endpoint = endpoint("openai", None, None);
     let class =
@@ -184,6 +213,21 @@ fn refusals_are_sorted_by_what_they_mean() {
     assert_eq!(class(500, "<html>"), ErrorClass::UpstreamBroke);
     assert_eq!(class(503, ""), ErrorClass::Overloaded);
     assert_eq!(class(529, ""), ErrorClass::Overloaded);
+}
+
+#[test]
+fn a_refusal_of_our_credentials_keeps_its_code_and_never_its_words() {
+    for (host, body) in [
+        ("openai", r#"{"error":{"message":"wrong: sk-SECRET","code":"invalid_api_key"}}"#),
+        ("openai", "plain text about sk-SECRET"),
+        ("bedrock", r#"{"message":"sk-SECRET"}"#),
+    ] {
+        let error = endpoint(host, None, None).decode_error(401, &HeaderMap::new(), body.as_bytes());
+        assert_eq!(error.class(), ErrorClass::UpstreamAuth, "{body}");
+        assert_eq!(error.message(), "the backend refused the gateway's credentials (HTTP 401)", "{body}");
+        assert_eq!(error.upstream_status(), Some(401), "{body}");
+        assert_eq!(error.code(), body.contains("invalid_api_key").then_some("invalid_api_key"), "{body}");
+    }
 }
 
 #[test]

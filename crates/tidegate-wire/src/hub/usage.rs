@@ -15,6 +15,8 @@ pub struct Usage {
     pub cache_write_tokens: Option<u64>,
     /// Of the output: reasoning. `None`: not reported.
     pub reasoning_tokens: Option<u64>,
+    /// Counts so far, beside an answer that goes on (vLLM's `continuous_usage_stats`). A later one has more.
+    pub running: bool,
     /// The backend's usage object as it came, as JSON text, for what the counts above leave out (audio, predictions,
     /// tiers).
     pub raw: Option<Box<str>>,

@@ -36,10 +36,17 @@ pub trait Reply: Send {
     /// the error is valid and is to be delivered; nothing may be pushed after it.
     fn push(&mut self, chunk: Bytes, items: &mut VecDeque<Self::Item>) -> Result<(), WireError>;
 
-    /// The backend's body has ended.
+    /// The backend's body has ended. Accepted, and then [`Progress::ended`], is a reply
+    /// - whose terminal event was seen: `[DONE]` of an openai-chat stream, `metadata` and `messageStop` of a Bedrock stream,
+    ///   a whole reply that is one complete JSON document;
+    /// - or, in an openai-chat stream only, that has no `[DONE]` but whose answers have all finished: at least one has begun,
+    ///   as many have begun as were asked for, and each of them has its finish reason. A caller gets the `[DONE]` then.
+    ///
+    /// Never a made-up finish. Not to be called after an error.
     ///
     /// # Errors
-    /// [`crate::ErrorClass::Truncated`] unless the dialect's terminal event was seen. Never a made-up finish.
+    /// [`crate::ErrorClass::Truncated`] for every other reply that stops here. Else as [`Reply::push`], for what came
+    /// complete only now: the last event, without its blank line, or a whole reply.
     fn finish(&mut self, items: &mut VecDeque<Self::Item>) -> Result<(), WireError>;
 
     /// Turns an error into the last items of the stream, in the caller's dialect, where the dialect has a form for it.
@@ -57,6 +64,8 @@ pub trait Reply: Send {
 pub struct Progress {
     /// Usage as last reported by the backend.
     pub usage: Option<Usage>,
+    /// Whether `usage` is the backend's account of the whole reply, and not a running count. Without usage, false.
+    pub usage_final: bool,
     /// Events that carried generated content (text, reasoning, tool arguments); in most dialects about one token each.
     pub content_events: u64,
     /// Bytes of generated content in them, decoded.

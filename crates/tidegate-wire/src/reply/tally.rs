@@ -29,7 +29,10 @@ impl Tally {
             | Event::ReasoningRedacted { choice, .. }
             | Event::ChoiceExtra { choice, .. } => self.begin(*choice),
             Event::Finish { choice, reason } => self.finish(*choice, reason),
-            Event::Usage(usage) => self.progress.usage = Some(usage.clone()),
+            Event::Usage(usage) => {
+                self.progress.usage_final = !usage.running;
+                self.progress.usage = Some(usage.clone());
+            }
             Event::End => self.progress.ended = true,
             Event::ReplyExtra { .. } | Event::Error(_) => {}
         }

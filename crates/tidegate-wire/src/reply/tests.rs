@@ -57,6 +57,52 @@ fn what_came_before_an_error_is_delivered_and_the_error_event_ends_the_stream() 
     assert!(!relay.progress().ended);
 }
 
+const REFUSED_KEY: &str = r#"{"error":{"message":"Incorrect API key provided: sk-SECRET.","code":"invalid_api_key","param":"sk-SECRET"}}"#;
+
+/// The error that `pieces` end in, and all that the caller got.
+fn failed(mut reply: Box<dyn Reply<Item = Bytes>>, pieces: &[Bytes]) -> (WireError, String) {
+    let mut items = VecDeque::new();
+    let pushed = pieces.iter().try_for_each(|piece| reply.push(piece.clone(), &mut items));
+    let error = pushed.and_then(|()| reply.finish(&mut items)).unwrap_err();
+    reply.fail(&error, &mut items);
+    let sent = items.make_contiguous().concat();
+    (error, String::from_utf8(sent).unwrap())
+}
+
+#[test]
+fn a15_a_stream_that_refuses_our_key_never_quotes_it() {
+    for frame in [
+        format!("data: {REFUSED_KEY}\n\n"),
+        format!("event: error\ndata: {REFUSED_KEY}\n\n"),
+        "data: {\"error\":{\"message\":\"sk-SECRET\",\"code\":401}}\n\n".to_owned(),
+        "data: {\"error\":{\"message\":\"sk-SECRET\",\"type\":\"authentication_error\"}}\n\n".to_owned(),
+        "data: {\"error\":{\"message\":\"Incorrect API key provided: sk-SECRET\"}}\n\n".to_owned(),
+    ] {
+        for at in [0, 1, 20] {
+            let (head, tail) = frame.split_at(at);
+            let pieces = [Bytes::from(format!("{CHUNK}{head}")), Bytes::from(tail.to_owned())];
+            let (error, sent) = failed(Box::new(Relay::new(1, true)), &pieces);
+            assert_eq!(error.class(), ErrorClass::UpstreamAuth, "{frame}");
+            assert!(!format!("{error:?}").contains("SECRET"), "{error:?}");
+            let event = sent.strip_prefix(CHUNK).unwrap();
+            assert!(
+                event.starts_with(
+                    "data: {\"error\":{\"message\":\"the backend refused the gateway's credentials\""
+                ) && !event.contains("SECRET"),
+                "{event}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_whole_reply_that_refuses_our_key_is_not_relayed() {
+    let (error, sent) = failed(Box::new(WholeRelay::new(1)), &[Bytes::from_static(REFUSED_KEY.as_bytes())]);
+    assert_eq!((error.class(), error.code()), (ErrorClass::UpstreamAuth, Some("invalid_api_key")));
+    assert_eq!((error.message(), error.param()), ("the backend refused the gateway's credentials", None));
+    assert_eq!(sent, "");
+}
+
 #[test]
 fn nothing_of_the_backends_follows_done() {
     let mut relay = Relay::new(1, true);
@@ -89,6 +135,61 @@ fn a1_usage_that_the_caller_did_not_ask_for_is_counted_and_withheld() {
         assert_eq!(pushed(&mut relay, format!("{CHUNK}{usage}")).concat(), expected.as_bytes());
         assert_eq!(relay.progress().usage.as_ref().map(|usage| usage.prompt_tokens), Some(3));
     }
+}
+
+/// Usage and whether it is final, as a relay and as the events of the same bytes have it.
+fn usage_of(choices: u32, stream: &str) -> Option<(u64, bool)> {
+    let mut relay = Relay::new(choices, true);
+    pushed(&mut relay, stream.to_owned());
+    let decoder = Box::new(crate::dialect::openai_chat::ChatDecoder::new(choices));
+    let mut events = Events::new(crate::framing::Framing::Sse, decoder, choices);
+    events.push(stream.to_owned().into(), &mut VecDeque::new()).unwrap();
+    assert_eq!(relay.progress(), events.progress());
+    let Progress { usage, usage_final, .. } = relay.progress();
+    assert!(usage.is_some() || !usage_final);
+    usage.as_ref().map(|usage| (usage.completion_tokens, *usage_final))
+}
+
+#[test]
+fn a1_usage_beside_an_answer_that_goes_on_is_not_final() {
+    let running =
+        |tokens: u32| CHUNK.replace("]}", &format!("],\"usage\":{{\"completion_tokens\":{tokens}}}}}"));
+    let last = running(3).replace("\"finish_reason\":null", "\"finish_reason\":\"stop\"");
+    let own = "data: {\"id\":\"i\",\"choices\":[],\"usage\":{\"completion_tokens\":4}}\n\n";
+    assert_eq!(usage_of(1, CHUNK), None);
+    assert_eq!(usage_of(1, &format!("{}{}", running(1), running(2))), Some((2, false)));
+    assert_eq!(usage_of(1, &format!("{}{CHUNK}", running(1))), Some((1, false)));
+    assert_eq!(usage_of(1, &format!("{}{last}", running(1))), Some((3, true)));
+    assert_eq!(usage_of(2, &last), Some((3, false)), "the other answer goes on");
+    assert_eq!(usage_of(1, &format!("{}{own}", running(1))), Some((4, true)));
+}
+
+#[test]
+fn a_whole_replys_usage_is_final() {
+    let mut relay = WholeRelay::new(2);
+    let body = r#"{"choices":[{"index":0,"message":{"content":"a"}}],"usage":{"completion_tokens":1}}"#;
+    relay.push(body.into(), &mut VecDeque::new()).unwrap();
+    assert!(!relay.progress().usage_final);
+    relay.finish(&mut VecDeque::new()).unwrap();
+    assert!(relay.progress().usage_final);
+}
+
+/// Usage without any finish: it is in Bedrock's `metadata`, which is final however the answer ended.
+#[test]
+fn a15_bedrocks_usage_is_final_even_for_an_answer_that_failed() {
+    let mut decoder = crate::dialect::bedrock_converse::ConverseDecoder::new();
+    let mut events = Vec::new();
+    for (name, payload) in [
+        ("messageStop", r#"{"stopReason":"malformed_tool_use"}"#),
+        ("metadata", r#"{"usage":{"inputTokens":1,"outputTokens":1,"totalTokens":2}}"#),
+    ] {
+        let payload = payload.as_bytes();
+        let frame = crate::framing::Frame::EventStream { message_type: "event", name, payload };
+        crate::dialect::Decoder::frame(&mut decoder, frame, &mut events).unwrap();
+    }
+    let mut tally = tally::Tally::new(1);
+    events.iter().for_each(|event| tally.event(event));
+    assert!(tally.progress.usage_final && !tally.progress.finished);
 }
 
 #[test]

@@ -1,11 +1,10 @@
 //! Bedrock's errors, as an answer with another status than 2xx and as a frame inside a stream, in the wire's own classes.
 //!
 //! Both ways name a modelled exception (`ThrottlingException` in a header, `throttlingException` in a frame), so both
-//! are classed by [`classify`]. The message is kept as Bedrock gave it.
+//! are classed by [`classify`]. The message is kept as Bedrock gave it, unless it is about our
+//! credentials.
 
-use std::time::Duration;
-
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use serde::Deserialize;
 
 use crate::{ErrorClass, WireError};
@@ -13,7 +12,8 @@ use crate::{ErrorClass, WireError};
 #[cfg(test)]
 mod tests;
 
-/// Reads an answer with a status other than 2xx. `body` may be cut off at a bound.
+/// Reads an answer with a status other than 2xx. `body` may be cut off at a bound. The wait that the answer asks for is
+/// read for all dialects alike, by [`crate::host::Endpoint::decode_error`].
 pub fn decode_error(status: u16, headers: &HeaderMap, body: &[u8]) -> WireError {
     let body_fields = serde_json::from_slice::<ErrorBody>(body).ok();
     let kind = header_kind(headers)
@@ -23,7 +23,7 @@ pub fn decode_error(status: u16, headers: &HeaderMap, body: &[u8]) -> WireError 
         .and_then(|fields| fields.message)
         .filter(|message| !message.is_empty())
         .unwrap_or_else(|| describe(status, kind.as_deref()));
-    build(kind.as_deref(), status, message).with_retry_after(retry_after(headers))
+    build(kind.as_deref(), status, message)
 }
 
 /// An exception frame: `name` is its `:exception-type`, `payload` its JSON.
@@ -54,6 +54,9 @@ pub(super) fn malformed_stop(reason: &str) -> WireError {
 
 fn build(kind: Option<&str>, status: u16, message: String) -> WireError {
     let class = classify(kind, status, &message);
+    if class == ErrorClass::UpstreamAuth {
+        return WireError::credentials_refused(Some(status), kind.unwrap_or_default());
+    }
     let error = WireError::new(class, message).with_upstream_status(status);
     match kind {
         // Where the class has a code of its own, clients act on that one.
@@ -134,12 +137,6 @@ fn modelled_status(kind: &str) -> u16 {
         "ValidationException" | "ServiceQuotaExceededException" | "ConflictException" => 400,
         _ => 500,
     }
-}
-
-/// Seconds only: a date would need a clock.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 fn describe(status: u16, kind: Option<&str>) -> String {

@@ -166,6 +166,7 @@ pub(super) fn usage(raw: Raw<'_>) -> Option<Usage> {
         cached_tokens: count(prompt.cached_tokens).or_else(|| count(counts.prompt_cache_hit_tokens)),
         cache_write_tokens: count(prompt.cache_write_tokens),
         reasoning_tokens: count(completion.reasoning_tokens),
+        running: false,
         raw: Some(raw.into()),
     })
 }

@@ -15,7 +15,7 @@ use crate::{
     ErrorClass, WireError,
     dialect::Decoder,
     framing::Frame,
-    hub::{Event, Extras, FinishReason, ReplyStart, ToolKind},
+    hub::{Event, Extras, FinishReason, ReplyStart, ToolKind, Usage},
 };
 
 /// Decodes one reply.
@@ -133,7 +133,11 @@ impl ChatDecoder {
                 return Ok(());
             }
         }
-        events.extend(usage(chunk.usage).or_else(|| groq_usage(&chunk)).map(Event::Usage));
+        // OpenAI's own usage chunk has no choices; others put the usage beside the last piece of the answer.
+        let beside_answer = chunk.choices.as_ref().is_some_and(|choices| !choices.is_empty());
+        let running = !whole && beside_answer && !self.all_finished();
+        let usage = usage(chunk.usage).or_else(|| groq_usage(&chunk));
+        events.extend(usage.map(|usage| Event::Usage(Usage { running, ..usage })));
         Ok(())
     }
 
@@ -331,7 +335,7 @@ fn choice_extras(choice: u32, fields: &[(&'static str, Option<&RawValue>)], even
     }
 }
 
-fn groq_usage(chunk: &Chunk<'_>) -> Option<crate::hub::Usage> {
+fn groq_usage(chunk: &Chunk<'_>) -> Option<Usage> {
     let groq = value(chunk.x_groq)?;
     let inside = serde_json::value::to_raw_value(groq.get("usage")?).ok()?;
     usage(Some(&inside))

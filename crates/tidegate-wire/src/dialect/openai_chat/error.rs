@@ -1,7 +1,8 @@
 //! OpenAI's error object, both ways, and the reading of its many relatives.
 //!
 //! Providers differ in where they put message, code and type (WIRE facts, "Error body shapes"); all are read here, and
-//! sorted into the gateway's classes by status, code, type and, last, by telling words of the message.
+//! sorted into the gateway's classes by status, code, type and, last, by telling words of the message. What a backend
+//! says about our credentials is never passed on, as an answer of its own or inside a 200.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -88,6 +89,9 @@ impl<'a> ErrorFacts<'a> {
     /// `status` is the reply's; an in-band error has none, and its code may be one.
     pub(crate) fn into_error(self, status: Option<u16>) -> WireError {
         let class = self.class(status);
+        if class == ErrorClass::UpstreamAuth {
+            return WireError::credentials_refused(status, &self.code);
+        }
         let mut error = WireError::new(class, self.message);
         if let Some(param) = self.param {
             error = error.with_param(param);
@@ -120,8 +124,10 @@ impl<'a> ErrorFacts<'a> {
                 "insufficient_quota" => ErrorClass::QuotaExceeded,
                 "TOO_MANY_TOKENS" => ErrorClass::ContextLength,
                 "overloaded_error" => ErrorClass::Overloaded,
+                // Inside a 200 there is no status to tell it.
+                "authentication_error" => ErrorClass::UpstreamAuth,
                 _ if is_context_overflow(self.message) => ErrorClass::ContextLength,
-                _ if self.message.contains("API key not valid") => ErrorClass::UpstreamAuth,
+                _ if is_about_key(self.message) => ErrorClass::UpstreamAuth,
                 "rate_limit_error" => ErrorClass::RateLimited,
                 _ => return None,
             },
@@ -142,6 +148,11 @@ pub(crate) fn is_context_overflow(message: &str) -> bool {
     ];
     WORDS.iter().any(|words| message.contains(words))
         || (message.contains("input token count") && message.contains("exceeds"))
+}
+
+/// Google's and OpenAI's words for a wrong key; OpenAI's go on to quote it.
+fn is_about_key(message: &str) -> bool {
+    ["API key not valid", "Incorrect API key provided"].iter().any(|words| message.contains(words))
 }
 
 /// The class of a refusal whose body tells nothing more. `None`: an error inside a reply that began well.

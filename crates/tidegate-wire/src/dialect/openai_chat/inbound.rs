@@ -72,8 +72,8 @@ impl Inbound {
     /// Reads a request body.
     ///
     /// # Errors
-    /// [`crate::ErrorClass::BadRequest`]: not JSON (with the position), or a field that is missing, repeated or of the
-    /// wrong type (named).
+    /// [`crate::ErrorClass::BadRequest`]: not JSON (with the position), or a field that is missing, repeated, of the
+    /// wrong type or, if it is the model, longer than 512 bytes (named).
     pub fn parse(body: Bytes) -> Result<Self, WireError> {
         let text = std::str::from_utf8(&body).map_err(|error| {
             WireError::bad_request(format!(
@@ -159,6 +159,9 @@ fn splice(body: &[u8], edits: &[(Range<usize>, String)]) -> Bytes {
     out.into()
 }
 
+/// Of a model's name, in bytes: it goes into URLs, logs and error messages. The longest recorded ids are ARNs of about 100.
+const MAX_MODEL: usize = 512;
+
 /// The values that relaying looks at, unread.
 #[derive(Default)]
 struct Fields<'a> {
@@ -180,6 +183,10 @@ impl<'a> Fields<'a> {
             .map_err(|_| wrong_type("model", "a string", raw.get(), position(text, raw.get())))?;
         if model.is_empty() {
             return Err(WireError::bad_request("Invalid 'model': it must not be empty.").with_param("model"));
+        }
+        if model.len() > MAX_MODEL {
+            let message = format!("Invalid 'model': it must not be longer than {MAX_MODEL} bytes.");
+            return Err(WireError::bad_request(message).with_param("model"));
         }
         Ok(model)
     }

@@ -37,6 +37,17 @@ fn a_request_that_is_not_json_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_models_name_has_at_most_512_bytes() {
+    let body = |model: &str| format!(r#"{{"model":"{model}","messages":[{{}}]}}"#);
+    assert_eq!(parsed(&body(&"m".repeat(512))).model.len(), 512);
+    for model in ["m".repeat(513), "\u{20ac}".repeat(171), "m".repeat(1 << 20)] {
+        let error = refused(&body(&model));
+        assert_eq!(error.param(), Some("model"));
+        assert!(error.message().contains("512") && error.message().len() < 100, "{error}");
+    }
+}
+
+#[test]
 fn a_field_that_is_missing_or_of_the_wrong_type_is_named() {
     for (body, param) in [
         (r#"{"messages":[{}]}"#, "model"),

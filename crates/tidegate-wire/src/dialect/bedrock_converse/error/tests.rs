@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use http::{HeaderMap, HeaderValue};
 
 use super::*;
@@ -65,6 +63,22 @@ fn refused_credentials_are_the_gateways_fault_and_never_the_callers_401() {
         let error = answer(403, kind, r#"{"message":"no"}"#);
         assert_eq!((error.class(), error.status()), (ErrorClass::UpstreamAuth, 502), "{kind}");
         assert_eq!(error.blame(), Blame::Gateway, "{kind}");
+        assert_eq!(error.message(), "the backend refused the gateway's credentials (HTTP 403)", "{kind}");
+        assert_eq!(error.code(), Some(kind).filter(|kind| !kind.is_empty()));
+    }
+}
+
+#[test]
+fn a_frame_that_refuses_credentials_keeps_its_name_and_never_its_words() {
+    const WORDS: &str = "The security token AKIASECRET included in the request is expired";
+    let exception =
+        decode_exception("expiredTokenException", format!(r#"{{"message":"{WORDS}"}}"#).as_bytes());
+    let error = decode_error_message("ExpiredTokenException", WORDS.as_bytes());
+    for error in [exception, error] {
+        assert_eq!(error.class(), ErrorClass::UpstreamAuth);
+        assert_eq!(error.message(), "the backend refused the gateway's credentials (HTTP 403)");
+        assert_eq!(error.code(), Some("ExpiredTokenException"));
+        assert!(!format!("{error:?}").contains("AKIASECRET"), "{error:?}");
     }
 }
 
@@ -110,15 +124,6 @@ fn message_may_be_capitalised_and_the_kind_may_be_in_the_body() {
     let error =
         answer(400, "", r#"{"__type":"com.amazon.coral.service#ThrottlingException","Message":"slow down"}"#);
     assert_eq!((error.class(), error.message()), (ErrorClass::RateLimited, "slow down"));
-}
-
-#[test]
-fn retry_after_is_kept_in_seconds_and_dates_are_passed_over() {
-    let mut headers = HeaderMap::new();
-    headers.insert("retry-after", HeaderValue::from_static("7"));
-    assert_eq!(decode_error(429, &headers, b"").retry_after(), Some(Duration::from_secs(7)));
-    headers.insert("retry-after", HeaderValue::from_static("Fri, 01 Jan 2027 00:00:00 GMT"));
-    assert_eq!(decode_error(429, &headers, b"").retry_after(), None);
 }
 
 #[test]

@@ -153,6 +153,7 @@ pub(super) fn usage(raw: Extras) -> Option<Usage> {
         cached_tokens: cached,
         cache_write_tokens: cache_write,
         reasoning_tokens: None,
+        running: false,
         raw: serde_json::to_string(&raw).ok().map(Into::into),
     })
 }
