@@ -131,7 +131,9 @@ impl Connector {
         if let Some(scheme) = proxy.as_ref().and_then(|proxy| proxy.uri().scheme_str())
             && scheme != "http"
         {
-            let message = format!("the environment names a proxy of scheme `{scheme}`; only http:// proxies can be used");
+            let message = format!(
+                "the environment names a proxy of scheme `{scheme}`; only http:// proxies can be used"
+            );
             return Err(WireError::new(ErrorClass::Internal, message));
         }
         let opened = match proxy {

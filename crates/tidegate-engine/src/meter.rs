@@ -385,7 +385,7 @@ fn settle_usage(record: &mut CallRecord, progress: Option<Progress>, sent: bool,
     record.served_model = progress.served_model;
     record.upstream_id = progress.upstream_id;
     if let Some(usage) = progress.usage {
-        record.provenance = if progress.finished { Provenance::Reported } else { Provenance::Partial };
+        record.provenance = if progress.usage_final { Provenance::Reported } else { Provenance::Partial };
         record.usage = usage;
     } else if sent && (record.outcome != Outcome::Refused || progress.content_bytes > 0) {
         let prompt = request_bytes.div_ceil(BYTES_PER_TOKEN);

@@ -166,7 +166,18 @@ pub(crate) async fn serve<I>(
     let stage = Box::pin(stage_after(Stage::Running, stage));
     let failure = options.half_close.then(|| failure_of(socket.clone()));
     let quiet_since = Instant::now();
-    CallerConnection { protocol, socket, context, options, clock, quiet_since, head_since: None, stage, failure }.await;
+    CallerConnection {
+        protocol,
+        socket,
+        context,
+        options,
+        clock,
+        quiet_since,
+        head_since: None,
+        stage,
+        failure,
+    }
+    .await;
 }
 
 fn failure_of(socket: Arc<CallerSocket>) -> Pin<Box<dyn Future<Output = ()> + Send>> {

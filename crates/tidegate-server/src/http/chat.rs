@@ -13,10 +13,7 @@ use hyper::body::Incoming;
 use tidegate_engine::Meter;
 use tidegate_wire::{ErrorClass, WireError, dialect::openai_chat::Inbound};
 
-use super::{
-    body::ReplyBody,
-    respond,
-};
+use super::{body::ReplyBody, respond};
 use crate::{caller::CallerContext, config::Limits, gateway::Gateway};
 
 /// Answers one chat request.
