@@ -10,6 +10,7 @@ use crate::probe::{self, Embedded, Gateway, HangUp, Phase, Plan};
 
 /// What to probe.
 #[derive(Args)]
+#[command(after_help = WHAT_COUNTS)]
 pub(super) struct Options {
     /// Address of the gateway under test, for example 127.0.0.1:8080; without it, an embedded Tidegate is probed.
     #[arg(long)]
@@ -38,7 +39,7 @@ pub(super) struct Options {
     /// Only this HTTP version between gateway and backend.
     #[arg(long)]
     http: Option<Http>,
-    /// Exit with status 1 unless every backend stopped and p99 of every cell is at most this.
+    /// Exit with status 1 also unless p99 of every cell is at most this.
     #[arg(long, value_name = "MICROSECONDS")]
     p99_us: Option<u64>,
     /// Print one JSON object for each cell.
@@ -80,12 +81,20 @@ pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
     } else {
         print!("{}", report.table());
     }
-    let holds = options.p99_us.map_or(report.never() == 0, |bound| report.holds(bound));
+    let holds = options.p99_us.map_or(report.all_stopped(), |bound| report.holds(bound));
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn plan(options: &Options) -> Plan {
-    let all = Plan::default();
+    let mut all = Plan::default();
+    if options.gateway.is_some() {
+        // Asked for by name they are answered with "not possible"; unasked they would only fill the table.
+        all.phases.retain(|phase| !needs_own_gateway(*phase));
+        all.hang_ups.retain(|hang_up| *hang_up != HangUp::TlsClose);
+        if !options.model.is_empty() {
+            all.backends.retain(|backend| options.model.iter().any(|(name, _)| name == backend));
+        }
+    }
     let or = |given: &Vec<String>, all: Vec<String>| if given.is_empty() { all } else { given.clone() };
     Plan {
         backends: or(&options.backends, all.backends),
@@ -148,8 +157,7 @@ impl Gateway for Other {
     }
 
     fn model(&self, backend: &str, phase: Phase, _http: u8) -> Option<String> {
-        // These three need a gateway that the probe configures itself.
-        if matches!(phase, Phase::Connecting | Phase::Sending | Phase::Draining) {
+        if needs_own_gateway(phase) {
             return None;
         }
         self.models.iter().find(|(name, _)| name == backend).map(|(_, model)| model.clone())
@@ -159,6 +167,10 @@ impl Gateway for Other {
         &self.backends
     }
 
+    fn must_allow(&self, hang_up: HangUp) -> bool {
+        matches!(hang_up, HangUp::Fin | HangUp::Rst | HangUp::FinBehindPipelined)
+    }
+
     fn drain(&mut self) -> io::Result<bool> {
         Ok(false)
     }
@@ -166,6 +178,11 @@ impl Gateway for Other {
     fn renew(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether only a gateway that the probe configures itself can be brought there.
+fn needs_own_gateway(phase: Phase) -> bool {
+    matches!(phase, Phase::Connecting | Phase::Sending | Phase::Draining)
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -191,3 +208,12 @@ fn hang_up(text: &str) -> Result<HangUp, String> {
         .find(|kind| kind.name() == text)
         .ok_or_else(|| format!("hang-ups are: {}", names()))
 }
+
+/// For `--help`.
+const WHAT_COUNTS: &str = "\
+A cell that can't be made (a refused call, one that does not reach the backend) is shown with its reason, and the others are
+made: it has failed. Of a gateway given by --gateway some things are not expected, and where it lacks them the cells are \"not
+possible\": HTTP/2 by prior knowledge (h2_reset, h2_lost), TLS (tls_close), and the phases connecting, sending and draining,
+which the probe would have to set up itself; TLS and those phases are left out unless asked for by name.
+Exit status 1: a cell failed, a backend never stopped or was closed before the hang-up (\"early\"), there was no call, or the
+bound of --p99-us does not hold.";

@@ -48,8 +48,9 @@ impl HangUp {
         }
     }
 
-    pub(super) fn is_possible(self, gateway: &dyn Gateway) -> bool {
-        self != Self::TlsClose || gateway.tls().is_some()
+    /// Whether it takes a caller that begins to speak HTTP/2 without asking.
+    pub(super) fn is_http2(self) -> bool {
+        matches!(self, Self::H2Reset | Self::H2Lost)
     }
 }
 
@@ -90,7 +91,10 @@ enum Connection {
 }
 
 pub(crate) struct Http2Caller {
+    /// Until the head has come.
     response: Option<h2::client::ResponseFuture>,
+    /// From then until it is read.
+    head: Option<Result<http::Response<h2::RecvStream>, h2::Error>>,
     body: Option<h2::RecvStream>,
     stream: h2::SendStream<Bytes>,
     driver: JoinHandle<()>,
@@ -144,6 +148,28 @@ impl Caller {
         tokio::time::timeout(READING, reading)
             .await
             .unwrap_or_else(|_| Err(io::Error::other(format!("the gateway did not relay {frames} events"))))
+    }
+
+    /// Waits until the reply turns out to be a refusal, or none at all, and leaves it to be read. Waits for ever where the
+    /// reply is a good one, and with TLS, which can't be peeked into.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub(super) async fn refused(&mut self) {
+        let stream = match &mut self.connection {
+            Connection::Http1(stream) => stream,
+            Connection::Tls(_) => return std::future::pending().await,
+            Connection::Http2(caller) => return caller.refused().await,
+        };
+        let mut head = [0; HTTP1_OK.len()];
+        loop {
+            match stream.peek(&mut head).await {
+                Ok(read) if read == head.len() && head == *HTTP1_OK => std::future::pending().await,
+                // Part of a status line; the rest of it is on its way.
+                Ok(read) if read > 0 && read < head.len() => tokio::time::sleep(PEEK_AGAIN).await,
+                Ok(_) | Err(_) => return,
+            }
+        }
     }
 
     /// Hangs up. Returns the instant immediately before.
@@ -244,18 +270,15 @@ where
         let mut buffer = [0; 4096];
         let read = stream.read(&mut buffer).await?;
         if read == 0 {
-            return Err(io::Error::other(format!("the gateway hung up: {}", String::from_utf8_lossy(&seen))));
+            return Err(io::Error::other(format!("the gateway hung up: {}", summary(&seen))));
         }
         seen.extend_from_slice(buffer.get(..read).unwrap_or_default());
         if !*head_read {
             if !seen.windows(4).any(|window| window == b"\r\n\r\n") {
                 continue;
             }
-            if !seen.starts_with(b"HTTP/1.1 200") {
-                return Err(io::Error::other(format!(
-                    "the gateway refused: {}",
-                    String::from_utf8_lossy(&seen)
-                )));
+            if !seen.starts_with(HTTP1_OK) {
+                return Err(io::Error::other(format!("the gateway refused: {}", summary(&seen))));
             }
             *head_read = true;
         }
@@ -263,6 +286,14 @@ where
             return Ok(seen);
         }
     }
+}
+
+/// First line and body of a reply, on one line.
+fn summary(reply: &[u8]) -> String {
+    let reply = String::from_utf8_lossy(reply);
+    let (head, body) = reply.split_once("\r\n\r\n").unwrap_or((&reply, ""));
+    let words = head.lines().take(1).chain(body.lines()).flat_map(str::split_whitespace);
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn events(bytes: &[u8]) -> usize {
@@ -300,6 +331,7 @@ async fn send_http2(
     }
     Ok(Connection::Http2(Box::new(Http2Caller {
         response: Some(response),
+        head: None,
         body: None,
         stream,
         driver,
@@ -308,10 +340,30 @@ async fn send_http2(
 }
 
 impl Http2Caller {
+    /// Returns at once where the head has come before.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    async fn await_head(&mut self) {
+        if let Some(response) = &mut self.response {
+            self.head = Some(response.await);
+            self.response = None;
+        }
+    }
+
+    async fn refused(&mut self) {
+        self.await_head().await;
+        let head = self.head.as_ref();
+        if head.is_none_or(|head| head.as_ref().is_ok_and(|reply| reply.status() == http::StatusCode::OK)) {
+            std::future::pending().await
+        }
+    }
+
     async fn read(&mut self, frames: usize) -> io::Result<Vec<u8>> {
         let mut seen = Vec::new();
-        if let Some(response) = self.response.take() {
-            let response = response.await.map_err(io::Error::other)?;
+        self.await_head().await;
+        if let Some(head) = self.head.take() {
+            let response = head.map_err(io::Error::other)?;
             if response.status() != http::StatusCode::OK {
                 return Err(io::Error::other(format!("the gateway refused: {}", response.status())));
             }
@@ -326,6 +378,24 @@ impl Http2Caller {
         }
         Ok(seen)
     }
+}
+
+/// Finds out whether a server takes HTTP/2 by prior knowledge: the first thing that it says is then SETTINGS (RFC 9113,
+/// section 3.4).
+pub(super) async fn speaks_http2(address: SocketAddr) -> io::Result<()> {
+    let asking = async {
+        let mut stream = connect(address, None).await?;
+        stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
+        stream.write_all(&EMPTY_SETTINGS).await?;
+        let mut head = [0; EMPTY_SETTINGS.len()];
+        stream.read_exact(&mut head).await?;
+        let [_, _, _, kind, ..] = head;
+        if kind == SETTINGS { Ok(()) } else { Err(io::Error::other("it answers with something else")) }
+    };
+    let answer = tokio::time::timeout(READING, asking).await;
+    answer
+        .unwrap_or_else(|_| Err(io::Error::other("no answer")))
+        .map_err(|error| io::Error::other(format!("no HTTP/2 by prior knowledge: {error}")))
 }
 
 fn tls_connector(pem: &str) -> io::Result<TlsConnector> {
@@ -346,5 +416,13 @@ fn server_name() -> io::Result<ServerName<'static>> {
     ServerName::try_from("localhost").map_err(io::Error::other)
 }
 
+/// How a good reply begins.
+const HTTP1_OK: &[u8; 12] = b"HTTP/1.1 200";
+/// Frame type (RFC 9113, section 6.5).
+const SETTINGS: u8 = 4;
+/// Length 0, SETTINGS, no flags, stream 0.
+const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, SETTINGS, 0, 0, 0, 0, 0];
+/// How soon to look again at half a status line.
+const PEEK_AGAIN: Duration = Duration::from_millis(1);
 /// How long the first events may take.
 const READING: Duration = Duration::from_secs(5);

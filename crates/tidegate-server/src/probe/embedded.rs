@@ -5,7 +5,7 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 use tidegate_engine::Recorder;
 use tidegate_sim::{Config as SimConfig, Listener, ListenerKind, Scenario, SimHandle, Simulator};
 
-use super::{BACKENDS, Gateway, Phase};
+use super::{BACKENDS, Gateway, HangUp, Phase};
 use crate::{
     config::{self, Config},
     run::{self, Running},
@@ -123,6 +123,10 @@ impl Gateway for Embedded {
             Phase::Sending => &self.deaf,
             _ => &self.backends,
         }
+    }
+
+    fn must_allow(&self, _hang_up: HangUp) -> bool {
+        true
     }
 
     fn drain(&mut self) -> io::Result<bool> {

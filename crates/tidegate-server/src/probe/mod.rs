@@ -9,6 +9,8 @@
 mod caller;
 mod embedded;
 mod report;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt, io,
@@ -21,7 +23,7 @@ use tidegate_sim::{ClosedHow, Observation, SimHandle};
 pub use caller::HangUp;
 pub(crate) use caller::{Caller, Wire};
 pub use embedded::Embedded;
-pub use report::{Cell, Report};
+pub use report::{Cell, Report, Unfilled};
 
 /// Where in its life a call is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,43 +160,100 @@ pub trait Gateway {
     fn model(&self, backend: &str, phase: Phase, http: u8) -> Option<String>;
     /// The simulator behind that name.
     fn simulator(&self, phase: Phase) -> &SimHandle;
+    /// Whether callers can be expected to find this kind of hang-up possible; if not, its absence is no error.
+    fn must_allow(&self, hang_up: HangUp) -> bool;
     /// Begins to drain; `false`: can't be made to.
     fn drain(&mut self) -> io::Result<bool>;
     /// Makes it ready for new calls after a drain.
     fn renew(&mut self) -> io::Result<()>;
 }
 
-/// Runs `plan` on `gateway`. `progress` is called after each cell with how many are done and how many there are.
+/// Runs `plan` on `gateway`. `progress` is called after each cell with how many are done and how many there are. A cell that
+/// can't be made says why ([`Cell::unfilled`]), and the others are made.
 ///
 /// # Errors
-/// The gateway can't be talked to at all.
+/// The gateway can't be connected to at all, or not be made ready again after a drain.
 pub async fn run(
     gateway: &mut dyn Gateway,
     plan: &Plan,
     mut progress: impl FnMut(usize, usize, &Cell),
 ) -> io::Result<Report> {
     let started = Instant::now();
+    let missing = Missing::find(gateway, plan).await?;
     let mut wanted = Vec::new();
     for &http in &plan.http {
         for backend in &plan.backends {
             for &phase in &plan.phases {
                 for &hang_up in &plan.hang_ups {
-                    if gateway.model(backend, phase, http).is_some() && hang_up.is_possible(gateway) {
-                        wanted.push((backend.clone(), phase, hang_up, http));
-                    }
+                    wanted.push(Cell::new(backend.clone(), phase, hang_up, http));
                 }
             }
         }
     }
     let total = wanted.len();
     let mut cells = Vec::with_capacity(total);
-    for (backend, phase, hang_up, http) in wanted {
-        let mut cell = Cell::new(backend, phase, hang_up, http);
-        fill(gateway, plan, &mut cell).await?;
+    for mut cell in wanted {
+        match missing.of(&cell, gateway) {
+            Some(why) => cell.leave_unfilled(why),
+            None => try_to_fill(gateway, plan, &mut cell).await?,
+        }
         progress(cells.len() + 1, total, &cell);
         cells.push(cell);
     }
     Ok(Report { cells, took: started.elapsed() })
+}
+
+/// What the gateway does not offer, found before the first call.
+struct Missing {
+    /// Why callers can't use HTTP/2 without TLS.
+    http2: Option<String>,
+}
+
+impl Missing {
+    async fn find(gateway: &dyn Gateway, plan: &Plan) -> io::Result<Self> {
+        let address = gateway.plain();
+        let unreachable =
+            |error| io::Error::other(format!("no connection to the gateway at {address}: {error}"));
+        drop(tokio::net::TcpStream::connect(address).await.map_err(unreachable)?);
+        let http2 = match plan.hang_ups.iter().any(|hang_up| hang_up.is_http2()) {
+            true => caller::speaks_http2(address).await.err().map(|error| error.to_string()),
+            false => None,
+        };
+        Ok(Self { http2 })
+    }
+
+    fn of(&self, cell: &Cell, gateway: &dyn Gateway) -> Option<Unfilled> {
+        if gateway.model(cell.backend(), cell.phase(), cell.http()).is_none() {
+            return Some(Unfilled::NotPossible(
+                "no model is known by which the gateway gets there".to_owned(),
+            ));
+        }
+        let hang_up = cell.hang_up();
+        let reason = match &self.http2 {
+            Some(reason) if hang_up.is_http2() => reason.clone(),
+            _ if hang_up == HangUp::TlsClose && gateway.tls().is_none() => {
+                "no TLS listener is known".to_owned()
+            }
+            _ => return None,
+        };
+        Some(if gateway.must_allow(hang_up) {
+            Unfilled::Failed(reason)
+        } else {
+            Unfilled::NotPossible(reason)
+        })
+    }
+}
+
+/// Fills a cell as far as it goes; what stops it becomes the cell's.
+async fn try_to_fill(gateway: &mut dyn Gateway, plan: &Plan, cell: &mut Cell) -> io::Result<()> {
+    if let Err(error) = fill(gateway, plan, cell).await {
+        cell.leave_unfilled(Unfilled::Failed(error.to_string()));
+        if cell.phase() == Phase::Draining {
+            // It may be draining already, and the next cell wants a gateway.
+            gateway.renew()?;
+        }
+    }
+    Ok(())
 }
 
 async fn fill(gateway: &mut dyn Gateway, plan: &Plan, cell: &mut Cell) -> io::Result<()> {
@@ -211,7 +270,7 @@ async fn fill(gateway: &mut dyn Gateway, plan: &Plan, cell: &mut Cell) -> io::Re
             call.reach(gateway, cell.phase()).await?;
         }
         if cell.phase() == Phase::Draining && !gateway.drain()? {
-            return Ok(());
+            return Err(io::Error::other("the gateway can't be made to drain"));
         }
         for call in calls {
             call.hang_up(gateway, plan, cell).await?;
@@ -246,9 +305,13 @@ impl Call {
     /// Waits until the call is where it is to be cut off.
     async fn reach(&mut self, gateway: &dyn Gateway, phase: Phase) -> io::Result<()> {
         let simulator = gateway.simulator(phase);
-        let seen = self.observe(simulator, ARRIVAL, |_| true).await;
-        if seen.is_none() {
-            return Err(io::Error::other(format!("{phase}: the call did not reach the simulated backend")));
+        let arrived = tokio::select! {
+            biased;
+            seen = observe(simulator, self.tag.as_deref(), self.began_ns, ARRIVAL, |_| true) => seen.is_some(),
+            () = self.caller.refused() => false,
+        };
+        if !arrived {
+            return Err(self.lost().await);
         }
         match phase {
             Phase::Connecting | Phase::AwaitingHeaders | Phase::NonStreaming => {}
@@ -265,6 +328,16 @@ impl Call {
             .ok_or_else(|| io::Error::other(format!("{phase}: the backend did not come that far")))?;
         }
         Ok(())
+    }
+
+    /// Why a call did not arrive, in the gateway's own words if it has any.
+    async fn lost(&mut self) -> io::Error {
+        let reply = tokio::time::timeout(FILLING, self.caller.read(0)).await;
+        let words = match reply {
+            Ok(Err(error)) => format!(": {error}"),
+            Ok(Ok(_)) | Err(_) => String::new(),
+        };
+        io::Error::other(format!("the call did not reach the simulated backend{words}"))
     }
 
     /// Waits until the backend can't write any more because the caller doesn't read.
@@ -296,7 +369,7 @@ impl Call {
                 {
                     cell.lost_connection();
                 }
-                cell.stopped(Duration::from_nanos(closed_ns.saturating_sub(at_ns)));
+                cell.closed(at_ns, closed_ns);
             }
             None => cell.never_stopped(),
         }

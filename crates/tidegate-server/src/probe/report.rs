@@ -16,7 +16,27 @@ pub struct Cell {
     /// Hang-up to backend closed, in microseconds, in the order of the calls.
     stopped_us: Vec<u64>,
     never: usize,
+    early: usize,
     lost_connections: usize,
+    unfilled: Option<Unfilled>,
+}
+
+/// Why a cell has fewer calls than were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unfilled {
+    /// The gateway need not offer what the cell takes, and does not.
+    NotPossible(String),
+    /// A call could not be made, or did not come as far as it should.
+    Failed(String),
+}
+
+impl Unfilled {
+    /// The reason, for people.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::NotPossible(reason) | Self::Failed(reason) => reason,
+        }
+    }
 }
 
 /// A cell as JSON.
@@ -31,11 +51,27 @@ struct CellJson<'a> {
     p99_us: Option<u64>,
     max_us: Option<u64>,
     never: usize,
+    early: usize,
+    /// Whether `error` is something that this gateway need not offer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    excused: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
 }
 
 impl Cell {
     pub(super) fn new(backend: String, phase: Phase, hang_up: HangUp, http: u8) -> Self {
-        Self { backend, phase, hang_up, http, stopped_us: Vec::new(), never: 0, lost_connections: 0 }
+        Self {
+            backend,
+            phase,
+            hang_up,
+            http,
+            stopped_us: Vec::new(),
+            never: 0,
+            early: 0,
+            lost_connections: 0,
+            unfilled: None,
+        }
     }
 
     /// Backend name.
@@ -60,12 +96,22 @@ impl Cell {
 
     /// Calls made.
     pub fn calls(&self) -> usize {
-        self.stopped_us.len() + self.never
+        self.stopped_us.len() + self.never + self.early
     }
 
     /// Backends that were not closed within the patience.
     pub fn never(&self) -> usize {
         self.never
+    }
+
+    /// Backends that were closed before the hang-up, so that nothing is known about what a hang-up does.
+    pub fn early(&self) -> usize {
+        self.early
+    }
+
+    /// Why there are fewer calls than were asked for. `None`: there are not.
+    pub fn unfilled(&self) -> Option<&Unfilled> {
+        self.unfilled.as_ref()
     }
 
     /// Microseconds from hang-up to backend closed at a percentile. `None`: none stopped.
@@ -78,8 +124,16 @@ impl Cell {
         self.lost_connections
     }
 
-    pub(super) fn stopped(&mut self, after: Duration) {
-        self.stopped_us.push(u64::try_from(after.as_micros()).unwrap_or(u64::MAX));
+    /// Counts a call whose caller hung up at `hang_up_ns` and whose backend was closed at `closed_ns`, on the same clock.
+    pub(super) fn closed(&mut self, hang_up_ns: u64, closed_ns: u64) {
+        match closed_ns.checked_sub(hang_up_ns) {
+            Some(after) => self.stopped_us.push(after / 1_000),
+            None => self.early += 1,
+        }
+    }
+
+    pub(super) fn leave_unfilled(&mut self, why: Unfilled) {
+        self.unfilled = Some(why);
     }
 
     pub(super) fn never_stopped(&mut self) {
@@ -101,7 +155,29 @@ impl Cell {
             p99_us: percentile(&self.stopped_us, 99),
             max_us: percentile(&self.stopped_us, 100),
             never: self.never,
+            early: self.early,
+            excused: self.unfilled.as_ref().map(|why| matches!(why, Unfilled::NotPossible(_))),
+            error: self.unfilled.as_ref().map(Unfilled::reason),
         }
+    }
+
+    fn row(&self) -> String {
+        let number =
+            |percent| self.percentile_us(percent).map_or_else(|| "-".to_owned(), |us| us.to_string());
+        let count = |of: usize| if self.calls() == 0 { "-".to_owned() } else { of.to_string() };
+        format!(
+            "{:<8} {:>4}  {:<18}  {:<20} {:>4} {:>8} {:>8} {:>8} {:>6} {:>6}",
+            self.backend,
+            self.http,
+            self.phase.name(),
+            self.hang_up.name(),
+            count(self.calls()),
+            number(50),
+            number(99),
+            number(100),
+            count(self.never),
+            count(self.early)
+        )
     }
 }
 
@@ -131,57 +207,68 @@ impl Report {
         self.cells.iter().map(Cell::never).sum()
     }
 
+    /// Backends that were closed before the hang-up.
+    pub fn early(&self) -> usize {
+        self.cells.iter().map(Cell::early).sum()
+    }
+
+    /// The cells that should have been filled and were not, each with the reason. What a gateway need not offer is not here.
+    pub fn errors(&self) -> Vec<(&Cell, &str)> {
+        let failed = |cell: &'_ Cell| matches!(cell.unfilled, Some(Unfilled::Failed(_)));
+        self.unfilled().filter(|(cell, _)| failed(cell)).map(|(cell, why)| (cell, why.reason())).collect()
+    }
+
     /// Microseconds from hang-up to backend closed at a percentile of all calls. `None`: none stopped.
     pub fn percentile_us(&self, percent: usize) -> Option<u64> {
         let all: Vec<u64> = self.cells.iter().flat_map(|cell| cell.stopped_us.iter().copied()).collect();
         percentile(&all, percent)
     }
 
-    /// Whether every backend stopped and the 99th percentile of every cell is within `bound_us`.
-    pub fn holds(&self, bound_us: u64) -> bool {
-        let within = |cell: &Cell| percentile(&cell.stopped_us, 99).is_none_or(|p99| p99 <= bound_us);
-        self.calls() > 0 && self.never() == 0 && self.cells.iter().all(within)
+    /// Whether there were calls, every asked-for cell could be made, and every backend stopped, after its hang-up.
+    pub fn all_stopped(&self) -> bool {
+        self.calls() > 0 && self.never() == 0 && self.early() == 0 && self.errors().is_empty()
     }
 
-    /// A table with one line for each cell and a summary.
+    /// Whether, beyond [`Report::all_stopped`], the 99th percentile of every cell is within `bound_us`.
+    pub fn holds(&self, bound_us: u64) -> bool {
+        let within = |cell: &Cell| percentile(&cell.stopped_us, 99).is_none_or(|p99| p99 <= bound_us);
+        self.all_stopped() && self.cells.iter().all(within)
+    }
+
+    /// A table with one line for each cell, a summary, and the reasons for what is missing.
     pub fn table(&self) -> String {
         let mut table = String::new();
         let _ = writeln!(
             table,
-            "{:<8} {:>4}  {:<18}  {:<20} {:>4} {:>8} {:>8} {:>8} {:>6}",
-            "backend", "http", "phase", "hang-up", "n", "p50 µs", "p99 µs", "max µs", "never"
+            "{:<8} {:>4}  {:<18}  {:<20} {:>4} {:>8} {:>8} {:>8} {:>6} {:>6}",
+            "backend", "http", "phase", "hang-up", "n", "p50 µs", "p99 µs", "max µs", "never", "early"
         );
         for cell in &self.cells {
-            let number = |percent| {
-                percentile(&cell.stopped_us, percent).map_or_else(|| "-".to_owned(), |us| us.to_string())
-            };
-            let _ = writeln!(
-                table,
-                "{:<8} {:>4}  {:<18}  {:<20} {:>4} {:>8} {:>8} {:>8} {:>6}",
-                cell.backend,
-                cell.http,
-                cell.phase.name(),
-                cell.hang_up.name(),
-                cell.calls(),
-                number(50),
-                number(99),
-                number(100),
-                cell.never
-            );
+            let _ = writeln!(table, "{}", cell.row());
         }
         let number =
             |percent| self.percentile_us(percent).map_or_else(|| "-".to_owned(), |us| us.to_string());
         let _ = writeln!(
             table,
-            "\n{} calls in {} cells: hang-up to backend closed p50 {} µs, p99 {} µs, max {} µs; never stopped: {}",
+            "\n{} calls in {} cells: hang-up to backend closed p50 {} µs, p99 {} µs, max {} µs; never stopped: {}, closed before the hang-up: {}",
             self.calls(),
             self.cells.len(),
             number(50),
             number(99),
             number(100),
-            self.never()
+            self.never(),
+            self.early()
         );
+        for (cell, why) in self.unfilled() {
+            let verdict = if matches!(why, Unfilled::Failed(_)) { "failed" } else { "not possible" };
+            let Cell { backend, phase, hang_up, http, .. } = cell;
+            let _ = writeln!(table, "{verdict}: {backend} http{http} {phase} {hang_up}: {}", why.reason());
+        }
         table
+    }
+
+    fn unfilled(&self) -> impl Iterator<Item = (&Cell, &Unfilled)> {
+        self.cells.iter().filter_map(|cell| Some((cell, cell.unfilled.as_ref()?)))
     }
 }
 
