@@ -122,10 +122,10 @@ impl Engine {
 
     fn pooled(&self, target: &Target) -> Option<Connection> {
         let pool = &self.inner.pool;
-        if target.http != HttpVersion::Http1 {
-            if let Some(handle) = pool.shared(&target.origin) {
-                return Some(Connection::H2(handle));
-            }
+        if target.http != HttpVersion::Http1
+            && let Some(handle) = pool.shared(&target.origin)
+        {
+            return Some(Connection::H2(handle));
         }
         if target.http == HttpVersion::Http2 { None } else { pool.take(&target.origin).map(Connection::H1) }
     }
@@ -369,10 +369,10 @@ impl<T> Exchange<T> {
 
     /// The HTTP body has ended.
     fn ended(&mut self) -> Result<(), WireError> {
-        if self.state == State::Reading {
-            if let Err(error) = self.reply.finish(&mut self.items) {
-                return self.broke(error, None);
-            }
+        if self.state == State::Reading
+            && let Err(error) = self.reply.finish(&mut self.items)
+        {
+            return self.broke(error, None);
         }
         self.over()
     }

@@ -55,10 +55,10 @@ impl Body {
             Self::H2(body) => body.poll_data(cx),
             Self::Ended => return Poll::Ready(None),
         };
-        if let Poll::Ready(None) = polled {
-            if let Self::H1(body) = std::mem::replace(self, Self::Ended) {
-                body.give_back();
-            }
+        if let Poll::Ready(None) = polled
+            && let Self::H1(body) = std::mem::replace(self, Self::Ended)
+        {
+            body.give_back();
         }
         polled
     }

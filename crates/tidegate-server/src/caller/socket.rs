@@ -40,14 +40,15 @@ impl CallerSocket {
         socket.set_tcp_user_timeout(Some(user_timeout))?;
         socket.set_tcp_keepalive(&keepalive(user_timeout))?;
         socket.set_tcp_notsent_lowat(UNSENT)?;
-        // SAFETY: the `TcpStream` owns an open descriptor and is moved into the `AsyncFd`, which lives and dies with it;
-        // it is reached by shared reference only, so it is neither closed nor replaced meanwhile.
         #[expect(
             unsafe_code,
             reason = "registering a descriptor has a contract that the compiler can't check"
         )]
-        let registered =
-            unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE | Interest::WRITABLE) };
+        let registered = {
+            // SAFETY: the `TcpStream` owns an open descriptor and is moved into the `AsyncFd`, which lives and dies with it;
+            // it is reached by shared reference only, so it is neither closed nor replaced meanwhile.
+            unsafe { AsyncFd::register_with_interest(stream, Interest::READABLE | Interest::WRITABLE) }
+        };
         let fd = registered.map_err(|error| error.into_parts().1)?;
         Ok(Self {
             fd,

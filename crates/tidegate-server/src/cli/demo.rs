@@ -60,7 +60,7 @@ pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
 }
 
 fn exit_code(report: &Report) -> ExitCode {
-    if report.never() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if report.all_stopped() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// On the wanted port, or any free one if it is taken.

@@ -26,7 +26,7 @@ pub(crate) struct ReplyBody {
 }
 
 enum Kind {
-    Whole { bytes: Bytes, settle: Option<(Meter, CallerContext)> },
+    Whole { bytes: Bytes, settle: Option<Box<(Meter, CallerContext)>> },
     Stream(Box<StreamBody>),
 }
 
@@ -53,7 +53,7 @@ impl ReplyBody {
 
     /// The whole reply of a call.
     pub(crate) fn metered(bytes: Bytes, meter: Meter, context: CallerContext) -> Self {
-        Self { kind: Kind::Whole { bytes, settle: Some((meter, context)) }, running: None }
+        Self { kind: Kind::Whole { bytes, settle: Some(Box::new((meter, context))) }, running: None }
     }
 
     /// A streamed reply.
@@ -84,7 +84,7 @@ impl Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.get_mut().kind {
             Kind::Whole { bytes, settle } => {
-                if let Some((mut meter, context)) = settle.take() {
+                if let Some((mut meter, context)) = settle.take().map(|settle| *settle) {
                     meter.delivered(bytes.len());
                     context.tail.push(meter);
                 }
@@ -115,8 +115,8 @@ impl Body for ReplyBody {
 impl Drop for ReplyBody {
     /// A whole reply that was never asked for, because its caller had left.
     fn drop(&mut self) {
-        if let Kind::Whole { settle: Some((meter, _)), .. } = &mut self.kind {
-            meter.undelivered(0);
+        if let Kind::Whole { settle: Some(settle), .. } = &mut self.kind {
+            settle.0.undelivered(0);
         }
     }
 }
