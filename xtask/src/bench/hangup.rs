@@ -47,7 +47,11 @@ impl HangUp {
         let time = |name: &str| cell.get(name).and_then(Value::as_f64);
         self.cells += 1;
         self.calls += count("n")?;
-        self.never_stopped += count("never")?;
+        if let Some(error) = cell.get("error").and_then(Value::as_str) {
+            anyhow::bail!("the probe could not fill a cell: {error}");
+        }
+        // A backend that was closed before the hang-up was not stopped by it.
+        self.never_stopped += count("never")? + cell.get("early").and_then(Value::as_u64).unwrap_or(0);
         // A cell in which nothing stopped has no times.
         self.worst_p50_us = time("p50_us").unwrap_or(0.0).max(self.worst_p50_us);
         self.worst_p99_us = time("p99_us").unwrap_or(0.0).max(self.worst_p99_us);

@@ -110,8 +110,10 @@ fn load(file: Option<PathBuf>) -> Result<Config, ExitCode> {
 }
 
 fn show(problems: &[Problem]) -> ExitCode {
+    let seen = io::IsTerminal::is_terminal(&io::stderr());
     for problem in problems {
-        eprintln!("{problem}");
+        // A person sees the line and the place in it.
+        if seen { eprintln!("{problem:#}") } else { eprintln!("{problem}") }
     }
     ExitCode::FAILURE
 }
