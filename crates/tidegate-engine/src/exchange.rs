@@ -287,6 +287,12 @@ impl<T> Exchange<T> {
         &self.headers
     }
 
+    /// Lets go of the header fields. They are views of the connection's read buffer: as long as they are kept, what follows
+    /// needs another one.
+    pub fn release_headers(&mut self) {
+        self.headers = HeaderMap::new();
+    }
+
     /// The call's meter. `None` once [`Exchange::take_meter`] was called.
     pub fn meter(&mut self) -> Option<&mut Meter> {
         self.meter.as_mut()

@@ -61,6 +61,7 @@ async fn call(
     // What the caller sent is in the outbound request now; a long stream must not keep it.
     drop(inbound);
     let mut exchange = gateway.engine.start(&target, prepared.outbound, reply, meter).await?;
+    exchange.release_headers();
     if streaming {
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
