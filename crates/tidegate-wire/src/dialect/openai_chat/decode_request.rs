@@ -161,25 +161,40 @@ fn decode_reasoning(fields: &mut Object) -> Result<Vec<Part>, WireError> {
         Some(Value::String(_)) => fields.string("reasoning")?,
         _ => None,
     };
-    if blocks.is_empty() {
-        let text = named.or(short).filter(|text| !text.is_empty());
-        return Ok(text
-            .map(|text| Part::Reasoning(Reasoning { text, ..Reasoning::default() }))
-            .into_iter()
-            .collect());
-    }
-    blocks
+    let text = named.or(short).filter(|text| !text.is_empty());
+    let mut blocks = blocks
         .into_iter()
         .enumerate()
-        .map(|(at, block)| {
-            let mut block = Object::new(block, &format!("{blocks_path}[{at}]"))?;
-            Ok(Part::Reasoning(Reasoning {
-                text: block.string("thinking")?.unwrap_or_default(),
-                signature: block.string("signature")?,
-                redacted: block.string("data")?,
-            }))
-        })
-        .collect()
+        .map(|(at, block)| decode_thinking(block, &format!("{blocks_path}[{at}]")))
+        .collect::<Result<Vec<_>, _>>()?;
+    match text {
+        Some(text) if blocks.is_empty() => blocks.push(Reasoning { text, ..Reasoning::default() }),
+        Some(text) => complete_signed_block(&mut blocks, text),
+        None => {}
+    }
+    Ok(blocks.into_iter().map(Part::Reasoning).collect())
+}
+
+fn decode_thinking(block: Value, path: &str) -> Result<Reasoning, WireError> {
+    let mut block = Object::new(block, path)?;
+    Ok(Reasoning {
+        text: block.string("thinking")?.unwrap_or_default(),
+        signature: block.string("signature")?,
+        redacted: block.string("data")?,
+    })
+}
+
+/// In a stream the text comes as `reasoning_content` and its signature behind it, in a block without text. A client that
+/// gathers both gives them back so, and the signature is worth nothing without what it signs. Where the text might be
+/// another block's, or several blocks', nothing is guessed: a signature over the wrong text is refused.
+fn complete_signed_block(blocks: &mut [Reasoning], text: String) {
+    if blocks.iter().any(|block| !block.text.is_empty()) {
+        return;
+    }
+    let mut signed = blocks.iter_mut().filter(|block| block.signature.is_some());
+    if let (Some(block), None) = (signed.next(), signed.next()) {
+        block.text = text;
+    }
 }
 
 fn decode_tool_call(value: Value, path: &str) -> Result<ToolCall, WireError> {

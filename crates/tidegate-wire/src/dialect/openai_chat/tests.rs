@@ -236,6 +236,44 @@ fn what_other_dialects_need_is_in_the_hubs_own_types() {
     assert!(hub.extras.contains_key("unheard_of"));
 }
 
+/// Texts of the reasoning that an assistant message with `fields` gives back.
+fn echoed(fields: Value) -> Vec<String> {
+    let mut message = json!({ "role": "assistant", "content": "4" });
+    message.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    let hub = parsed(&json!({ "model": "m", "messages": [message] }).to_string()).decode().unwrap();
+    let text = |part: Part| match part {
+        Part::Reasoning(reasoning) => Some(reasoning.text),
+        _ => None,
+    };
+    hub.messages.into_iter().flat_map(|message| message.parts).filter_map(text).collect()
+}
+
+#[test]
+fn reasoning_that_came_in_pieces_is_the_text_of_the_one_signed_block() {
+    let signed = json!({ "type": "thinking", "thinking": "", "signature": "s", "index": 0 });
+    let withheld = json!({ "type": "redacted_thinking", "data": "AAAA", "index": 1 });
+    for text in ["reasoning_content", "reasoning"] {
+        assert_eq!(echoed(json!({ text: "hm", "thinking_blocks": [signed] })), ["hm"], "{text}");
+    }
+    assert_eq!(
+        echoed(json!({ "reasoning_content": "hm", "thinking_blocks": [signed, withheld] })),
+        ["hm", ""]
+    );
+    assert_eq!(echoed(json!({ "thinking_blocks": [signed] })), [""], "a signature alone is worth keeping");
+}
+
+#[test]
+fn reasoning_whose_block_is_not_certain_is_not_guessed_at() {
+    let signed = json!({ "type": "thinking", "thinking": "", "signature": "s" });
+    let full = json!({ "type": "thinking", "thinking": "hm", "signature": "t" });
+    let withheld = json!({ "type": "redacted_thinking", "data": "AAAA" });
+    let given = |blocks: &[&Value]| echoed(json!({ "reasoning_content": "hm", "thinking_blocks": blocks }));
+    assert_eq!(given(&[&signed, &signed]), ["", ""]);
+    assert_eq!(given(&[&full, &signed]), ["hm", ""], "the text is the other block's");
+    assert_eq!(given(&[&full]), ["hm"]);
+    assert_eq!(given(&[&withheld]), [""]);
+}
+
 fn written(include_usage: bool, events: &[Event]) -> String {
     let mut encoder = StreamEncoder::new("id-1", 7, "m", include_usage);
     let mut out = Vec::new();
