@@ -72,8 +72,6 @@ pub struct Progress {
     pub content_bytes: u64,
     /// Whether every answer has finished: those that began, and those that were asked for.
     pub finished: bool,
-    /// Whether the last finish was for tool calls: a caller that leaves then usually meant to.
-    pub tool_calls: bool,
     /// Whether the dialect's terminal event was seen: nothing more is to come.
     pub ended: bool,
     /// The model that the backend says it served.

@@ -1,7 +1,7 @@
 //! Keeps a reply's [`Progress`] from its events. All machines count here, so that they count alike.
 
 use super::Progress;
-use crate::hub::{Event, FinishReason, ReplyStart};
+use crate::hub::{Event, ReplyStart};
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -28,7 +28,7 @@ impl Tally {
             | Event::ReasoningSignature { choice, .. }
             | Event::ReasoningRedacted { choice, .. }
             | Event::ChoiceExtra { choice, .. } => self.begin(*choice),
-            Event::Finish { choice, reason } => self.finish(*choice, reason),
+            Event::Finish { choice, .. } => self.finish(*choice),
             Event::Usage(usage) => {
                 self.progress.usage_final = !usage.running;
                 self.progress.usage = Some(usage.clone());
@@ -60,12 +60,11 @@ impl Tally {
         self.progress.upstream_id.clone_from(&start.id);
     }
 
-    fn finish(&mut self, choice: u32, reason: &FinishReason) {
+    fn finish(&mut self, choice: u32) {
         self.begin(choice);
         for answer in self.answers.iter_mut().filter(|(other, _)| *other == choice) {
             answer.1 = true;
         }
-        self.progress.tool_calls = *reason == FinishReason::ToolCalls;
         self.progress.finished = self.answers.len() >= self.expected as usize
             && self.answers.iter().all(|(_, finished)| *finished);
     }
