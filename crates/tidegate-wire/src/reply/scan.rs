@@ -1,6 +1,6 @@
-//! The cheap look at a relayed chunk: one pass without allocation that says "an ordinary piece of an answer, and so much
-//! of it", or nothing. Whatever is not plainly ordinary (usage, an error, a finish, Azure's oddities, a form not seen
-//! before, broken JSON) is left to the decoder.
+//! The cheap look at what is relayed, a chunk or a whole reply: one pass without allocation that says "an ordinary piece
+//! of an answer, and so much of it", or nothing. Whatever is not plainly ordinary (an error, Azure's oddities, a form not
+//! seen before, broken JSON; in a chunk also usage and a finish, in a whole reply tool calls) is left to the decoder.
 //!
 //! Never decides anything on its own: what it lets pass is valid JSON, and counts exactly as the decoder would count it.
 //! It is more lenient in one thing: types of fields that nobody reads here are not looked at.
@@ -39,11 +39,7 @@ impl Plain {
 
 /// Looks at the data of one event. `None`: not plainly ordinary.
 pub(super) fn scan(data: &[u8]) -> Option<Plain> {
-    // Neither may stand in JSON text; said once for all strings. (A tab between tokens is legal, and never sent.)
-    if data.iter().any(|byte| *byte < b' ') || std::str::from_utf8(data).is_err() {
-        return None;
-    }
-    let mut cursor = Cursor { bytes: data, at: 0 };
+    let mut cursor = Cursor::new(data)?;
     let mut plain = Plain::default();
     cursor.fields(|cursor, key| match key {
         b"choices" => cursor.items(|cursor| {
@@ -59,6 +55,64 @@ pub(super) fn scan(data: &[u8]) -> Option<Plain> {
     (plain.length > 0 && cursor.at == data.len()).then_some(plain)
 }
 
+/// What a whole reply says of itself; strings as they stand in it, without escapes.
+#[derive(Debug, Default)]
+pub(super) struct PlainReply<'a> {
+    pub(super) id: Option<&'a str>,
+    pub(super) model: Option<&'a str>,
+    /// The usage object's JSON.
+    pub(super) usage: Option<&'a str>,
+    /// All answers, each of which has finished.
+    pub(super) answers: Plain,
+}
+
+/// Looks at a whole reply. `None`: not plainly ordinary.
+pub(super) fn scan_whole(body: &[u8]) -> Option<PlainReply<'_>> {
+    let mut cursor = Cursor::new(body)?;
+    let mut reply = PlainReply::default();
+    cursor.fields(|cursor, key| {
+        match key {
+            b"id" => reply.id = Some(cursor.plain_text()?),
+            b"model" => reply.model = Some(cursor.plain_text()?),
+            b"choices" => cursor.items(|cursor| {
+                let answer = answer(cursor)?;
+                reply.answers.push(answer)
+            })?,
+            b"usage" => reply.usage = Some(cursor.object()?),
+            b"object" if cursor.string()? == b"chat.completion" => {}
+            b"error" | b"object" | b"x_groq" => return None,
+            _ => cursor.skip()?,
+        }
+        Some(())
+    })?;
+    cursor.space();
+    (reply.answers.length > 0 && cursor.at == body.len()).then_some(reply)
+}
+
+fn answer(cursor: &mut Cursor<'_>) -> Option<Piece> {
+    let mut piece = Piece::default();
+    let (mut has_index, mut has_message, mut finished) = (false, false, false);
+    cursor.fields(|cursor, key| match key {
+        b"index" => {
+            has_index = true;
+            piece.choice = cursor.number()?;
+            Some(())
+        }
+        b"message" => {
+            has_message = true;
+            piece.texts = delta(cursor, |cursor| cursor.empty_or_null().map(|()| 0))?;
+            Some(())
+        }
+        b"finish_reason" => {
+            finished = true;
+            (!matches!(cursor.string()?, b"" | b"error")).then_some(())
+        }
+        b"delta" => None,
+        _ => cursor.skip(),
+    })?;
+    (has_index && has_message && finished).then_some(piece)
+}
+
 fn choice(cursor: &mut Cursor<'_>) -> Option<Piece> {
     let mut piece = Piece::default();
     let (mut has_index, mut has_delta) = (false, false);
@@ -70,7 +124,7 @@ fn choice(cursor: &mut Cursor<'_>) -> Option<Piece> {
         }
         b"delta" => {
             has_delta = true;
-            piece.texts = delta(cursor)?;
+            piece.texts = delta(cursor, tool_calls)?;
             Some(())
         }
         b"finish_reason" => cursor.null(),
@@ -80,7 +134,11 @@ fn choice(cursor: &mut Cursor<'_>) -> Option<Piece> {
     (has_index && has_delta).then_some(piece)
 }
 
-fn delta(cursor: &mut Cursor<'_>) -> Option<[usize; 4]> {
+/// The lengths of a message's texts, or of a piece of one; `tool_calls` reads the calls.
+fn delta(
+    cursor: &mut Cursor<'_>,
+    tool_calls: impl Fn(&mut Cursor<'_>) -> Option<usize>,
+) -> Option<[usize; 4]> {
     let (mut named, mut short, mut content, mut refusal, mut arguments) = (0, 0, 0, 0, 0);
     cursor.fields(|cursor, key| {
         match key {
@@ -129,12 +187,17 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
+    /// `None`: not UTF-8.
+    fn new(bytes: &'a [u8]) -> Option<Self> {
+        std::str::from_utf8(bytes).is_ok().then_some(Self { bytes, at: 0 })
+    }
+
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
 
     fn space(&mut self) {
-        while self.peek() == Some(b' ') {
+        while matches!(self.peek(), Some(b' ' | b'\n' | b'\r' | b'\t')) {
             self.at += 1;
         }
     }
@@ -184,7 +247,9 @@ impl<'a> Cursor<'a> {
             if self.peek()? == b'"' {
                 let text = self.bytes.get(start..self.at)?;
                 self.at += 1;
-                return Some(text);
+                // Without a branch, so that it is done many bytes at a time.
+                let control = text.iter().fold(false, |control, byte| control | (*byte < b' '));
+                return (!control).then_some(text);
             }
             let escape = self.bytes.get(self.at + 1..)?;
             self.at += match escape.first()? {
@@ -193,6 +258,24 @@ impl<'a> Cursor<'a> {
                 _ => return None,
             };
         }
+    }
+
+    /// A string without escapes.
+    fn plain_text(&mut self) -> Option<&'a str> {
+        let text = self.string()?;
+        if memchr::memchr(b'\\', text).is_some() { None } else { std::str::from_utf8(text).ok() }
+    }
+
+    /// An object, as JSON text.
+    fn object(&mut self) -> Option<&'a str> {
+        self.space();
+        let start = self.at;
+        self.fields(|cursor, _| cursor.skip())?;
+        std::str::from_utf8(self.bytes.get(start..self.at)?).ok()
+    }
+
+    fn empty_or_null(&mut self) -> Option<()> {
+        if self.take_null() { Some(()) } else { self.items(|_| None) }
     }
 
     fn null(&mut self) -> Option<()> {

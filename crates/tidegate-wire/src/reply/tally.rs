@@ -1,7 +1,10 @@
 //! Keeps a reply's [`Progress`] from its events. All machines count here, so that they count alike.
 
-use super::Progress;
-use crate::hub::{Event, ReplyStart};
+use super::{Progress, scan::PlainReply};
+use crate::{
+    dialect::openai_chat,
+    hub::{Event, ReplyStart},
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -53,6 +56,22 @@ impl Tally {
             self.progress.content_events += 1;
             self.progress.content_bytes += bytes as u64;
         }
+    }
+
+    /// A whole reply that is plainly ordinary.
+    pub(super) fn whole(&mut self, reply: &PlainReply<'_>) {
+        self.progress.served_model = reply.model.map(str::to_owned);
+        self.progress.upstream_id = reply.id.map(str::to_owned);
+        for piece in reply.answers.pieces() {
+            self.begin(piece.choice);
+            for bytes in piece.texts {
+                self.content(piece.choice, bytes);
+            }
+            self.finish(piece.choice);
+        }
+        self.progress.usage = reply.usage.and_then(openai_chat::usage);
+        self.progress.usage_final = self.progress.usage.is_some();
+        self.progress.ended = true;
     }
 
     fn start(&mut self, start: &ReplyStart) {

@@ -3,7 +3,11 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 
 use super::*;
-use crate::ErrorClass;
+use crate::{
+    ErrorClass,
+    dialect::{Decoder, openai_chat::ChatDecoder},
+    framing::Frame,
+};
 
 const CHUNK: &str = "data: {\"id\":\"i\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
     \"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
@@ -268,5 +272,63 @@ fn the_cheap_look_passes_nothing_that_matters() {
         "",
     ] {
         assert!(scan::scan(data.as_bytes()).is_none(), "{data}");
+    }
+}
+
+/// A whole reply that the cheap look passes is counted as the decoder counts it.
+#[test]
+fn the_cheap_look_at_a_whole_reply_counts_what_the_full_read_counts() {
+    let reply = |more: &str| {
+        format!(
+            "{{\n  \"id\": \"chatcmpl-1\",\r\n\t\"object\": \"chat.completion\", \"model\": \"gpt-4o\",
+            \"choices\": [{{\"index\": 0, \"message\": {{\"role\": \"assistant\", \"content\": \"T\\u00efde\\n\",
+            \"refusal\": null, \"annotations\": [], \"tool_calls\": []}}, \"logprobs\": null,
+            \"finish_reason\": \"stop\"}}{more}], \"usage\": {{\"prompt_tokens\": 9, \"completion_tokens\": 2,
+            \"total_tokens\": 11, \"prompt_tokens_details\": {{\"cached_tokens\": 4, \"audio_tokens\": 0}},
+            \"completion_tokens_details\": null}}, \"service_tier\": \"default\"}}\n"
+        )
+    };
+    let second = r#", {"message": {"content": "x", "reasoning": "yy"}, "finish_reason": "length", "index": 1}"#;
+    for (body, choices) in [(reply(""), 1), (reply(""), 2), (reply(second), 2)] {
+        assert!(scan::scan_whole(body.as_bytes()).is_some());
+        let mut relay = WholeRelay::new(choices);
+        let mut items = VecDeque::new();
+        relay.push(Bytes::from(body.clone()), &mut items).unwrap();
+        relay.finish(&mut items).unwrap();
+        let mut decoder = ChatDecoder::new(choices);
+        let mut events = Vec::new();
+        decoder.frame(Frame::Whole(body.as_bytes()), &mut events).unwrap();
+        let mut tally = tally::Tally::new(choices);
+        events.iter().for_each(|event| tally.event(event));
+        assert_eq!(relay.progress(), &tally.progress);
+        assert_eq!(relay.progress().usage.as_ref().and_then(|usage| usage.cached_tokens), Some(4));
+    }
+}
+
+#[test]
+fn the_cheap_look_at_a_whole_reply_passes_nothing_that_matters() {
+    let answer = r#"{"index":0,"message":{"content":"a"},"finish_reason":"stop"}"#;
+    assert!(scan::scan_whole(format!(r#"{{"choices":[{answer}]}}"#).as_bytes()).is_some());
+    for body in [
+        r#"{"error":null,"choices":[ANSWER]}"#,
+        r#"{"object":"error","choices":[ANSWER]}"#,
+        r#"{"id":"\u0041","choices":[ANSWER]}"#,
+        r#"{"usage":null,"choices":[ANSWER]}"#,
+        r#"{"x_groq":{"usage":{}},"choices":[ANSWER]}"#,
+        r#"{"choices":[ANSWER,ANSWER,ANSWER,ANSWER,ANSWER]}"#,
+        r#"{"choices":[ANSWER]"#,
+        r#"{"choices":[ANSWER]}x"#,
+        r#"{"choices":[]}"#,
+        r#"{"choices":null}"#,
+        r#"{"choices":[{"index":0,"finish_reason":"content_filter"}]}"#,
+        r#"{"choices":[{"index":0,"message":null,"finish_reason":"content_filter"}]}"#,
+        r#"{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":null}]}"#,
+        r#"{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"error"}]}"#,
+        r#"{"choices":[{"index":0,"message":{"tool_calls":[{"id":"a"}]},"finish_reason":"tool_calls"}]}"#,
+        "{\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\nb\"},\"finish_reason\":\"stop\"}]}",
+        "",
+    ] {
+        let body = body.replace("ANSWER", answer);
+        assert!(scan::scan_whole(body.as_bytes()).is_none(), "{body}");
     }
 }

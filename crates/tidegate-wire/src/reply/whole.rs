@@ -1,5 +1,5 @@
-//! A reply that is not streamed, of an openai-chat backend for an openai-chat caller: gathered, read once for the ledger,
-//! and forwarded unchanged. One thing is mended: an answer that Azure blocked has no `message`, which official clients
+//! A reply that is not streamed, of an openai-chat backend for an openai-chat caller: gathered, looked at once for the
+//! ledger (by the decoder only if it is out of the ordinary), and forwarded unchanged. One thing is mended: an answer that Azure blocked has no `message`, which official clients
 //! can't read.
 
 use std::collections::VecDeque;
@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use super::{Progress, Reply, tally::Tally};
+use super::{Progress, Reply, scan::scan_whole, tally::Tally};
 use crate::{
     WireError,
     dialect::{Decoder, openai_chat::ChatDecoder},
@@ -59,6 +59,11 @@ impl Reply for WholeRelay {
             return Ok(());
         }
         let body = self.body();
+        if let Some(reply) = scan_whole(&body) {
+            self.tally.whole(&reply);
+            items.push_back(body);
+            return Ok(());
+        }
         let mut events = Vec::new();
         self.decoder.frame(Frame::Whole(&body), &mut events)?;
         for event in events {

@@ -136,7 +136,7 @@ impl ChatDecoder {
         // OpenAI's own usage chunk has no choices; others put the usage beside the last piece of the answer.
         let beside_answer = chunk.choices.as_ref().is_some_and(|choices| !choices.is_empty());
         let running = !whole && beside_answer && !self.all_finished();
-        let usage = usage(chunk.usage).or_else(|| groq_usage(&chunk));
+        let usage = chunk.usage.and_then(|raw| usage(raw.get())).or_else(|| groq_usage(&chunk));
         events.extend(usage.map(|usage| Event::Usage(Usage { running, ..usage })));
         Ok(())
     }
@@ -338,7 +338,7 @@ fn choice_extras(choice: u32, fields: &[(&'static str, Option<&RawValue>)], even
 fn groq_usage(chunk: &Chunk<'_>) -> Option<Usage> {
     let groq = value(chunk.x_groq)?;
     let inside = serde_json::value::to_raw_value(groq.get("usage")?).ok()?;
-    usage(Some(&inside))
+    usage(inside.get())
 }
 
 /// Whether this is a failure in the place of a chunk: a truthy `error` (as the OpenAI SDK tests it), or an error object

@@ -18,6 +18,7 @@ mod inbound;
 mod tests;
 mod whole;
 
+pub(crate) use chunk::usage;
 pub use decoder::ChatDecoder;
 pub use encode_request::encode_request;
 pub(crate) use encode_request::{RequestShape, encode_request_as};
