@@ -122,7 +122,7 @@ impl Connector {
     }
 
     fn proxy(&self, origin: &Origin) -> Option<Intercept> {
-        self.proxies.as_ref()?.intercept(&origin.uri)
+        self.proxies.as_ref()?.intercept(origin.uri())
     }
 
     async fn open(&self, origin: &Origin) -> Result<TcpStream, WireError> {
@@ -137,13 +137,13 @@ impl Connector {
             return Err(WireError::new(ErrorClass::Internal, message));
         }
         let opened = match proxy {
-            None => call(&mut tcp, origin.uri.clone()).await?,
+            None => call(&mut tcp, origin.uri().clone()).await?,
             Some(proxy) if origin.is_https() => {
                 let mut tunnel = Tunnel::new(proxy.uri().clone(), tcp);
                 if let Some(auth) = proxy.basic_auth() {
                     tunnel = tunnel.with_auth(auth.clone());
                 }
-                Box::pin(call(&mut tunnel, origin.uri.clone())).await?
+                Box::pin(call(&mut tunnel, origin.uri().clone())).await?
             }
             Some(proxy) => call(&mut tcp, proxy.uri().clone()).await?,
         };
@@ -159,7 +159,7 @@ impl Connector {
         version: HttpVersion,
         tcp: TcpStream,
     ) -> Result<(Stream, bool), WireError> {
-        let host = origin.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let host = origin.uri().host().unwrap_or_default().trim_matches(['[', ']']);
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| unreachable_backend(format!("`{host}` is not a server name")))?;
         let [auto, http1, http2] = &self.tls;

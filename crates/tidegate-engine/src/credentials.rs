@@ -35,22 +35,6 @@ impl fmt::Debug for Credentials {
     }
 }
 
-impl Credentials {
-    /// A credential that is fresh enough to sign with now.
-    ///
-    /// # Errors
-    /// [`ErrorClass::UpstreamAuth`]: the chain has none, or its source failed.
-    ///
-    /// # Cancel safety
-    /// Dropping the future gives up a renewal; nothing is held.
-    pub async fn fresh(&self) -> Result<Credential, WireError> {
-        match self {
-            Self::Static(credential) => Ok(credential.clone()),
-            Self::Aws(chain) => chain.fresh().await.map(Credential::Aws),
-        }
-    }
-}
-
 /// The AWS default chain: environment, profile, SSO, web identity, container, instance.
 pub struct AwsChain {
     provider: SharedCredentialsProvider,
@@ -99,7 +83,14 @@ impl AwsChain {
         Self { provider, region, service, cached: Mutex::new(None), renewing: tokio::sync::Mutex::new(()) }
     }
 
-    async fn fresh(&self) -> Result<AwsCredential, WireError> {
+    /// A credential that is fresh enough to sign with now.
+    ///
+    /// # Errors
+    /// [`ErrorClass::UpstreamAuth`]: the chain has none, or its source failed.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up a renewal; nothing is held.
+    pub async fn fresh(&self) -> Result<AwsCredential, WireError> {
         if let Some(credential) = self.usable(RENEW_BEFORE) {
             return Ok(credential);
         }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::VecDeque,
+    pin::Pin,
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
@@ -12,13 +13,19 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Uri, header, uri::PathAndQuery};
 use http_body_util::Full;
-use tidegate_wire::{WireError, auth, outbound::Outbound, reply::Reply};
+use pin_project_lite::pin_project;
+use tidegate_wire::{
+    WireError,
+    auth::{self, Credential},
+    outbound::Outbound,
+    reply::Reply,
+};
 use tokio::time::Instant;
 
 use crate::{
-    Engine, HttpVersion, Target,
-    clocks::{Alarm, Clock, Clocks},
-    connection::{Body, Connection, H1Connection, Head, Home, SendError},
+    Credentials, Engine, HttpVersion, Target,
+    clocks::{Alarm, Clock},
+    connection::{Body, Connection, Head, Home, Unsent},
     meter::Meter,
 };
 
@@ -30,40 +37,46 @@ impl Engine {
     ///
     /// # Cancel safety
     /// Dropping the future, in whatever phase, closes what has been opened and settles the call as given up.
-    pub async fn start<T>(
-        &self,
-        target: &Target,
-        outbound: Outbound,
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an `async fn` keeps two places for each argument: half a kilobyte for every call"
+    )]
+    pub fn start<'a, T: 'a>(
+        &'a self,
+        target: &'a Target,
+        mut outbound: Outbound,
         reply: Box<dyn Reply<Item = T>>,
         mut meter: Meter,
-    ) -> Result<Exchange<T>, WireError> {
-        let mut alarm = Alarm::new(meter.started().into(), &target.clocks);
-        alarm.set(Clock::Connect, Instant::now(), target.clocks.connect);
-        meter.sending(
-            target.endpoint.host.name,
-            target.endpoint.host.abort_stops_billing,
-            outbound.body.len(),
-        );
-        match self.send(target, outbound, &mut alarm, &mut meter).await {
-            Ok((head, body)) => {
-                alarm.set(Clock::FirstToken, Instant::now(), target.clocks.first_token);
-                Ok(Exchange {
-                    body,
-                    reply,
-                    items: VecDeque::new(),
-                    headers: head.headers,
-                    alarm,
-                    clocks: target.clocks,
-                    state: State::Reading,
-                    tail_bytes: 0,
-                    first: true,
-                    meter: Some(meter),
-                })
-            }
-            Err(Failure { error, clock }) => {
-                meter.status(error.status());
-                meter.failed_by(&error, clock);
-                Err(error)
+    ) -> impl Future<Output = Result<Exchange<T>, WireError>> + 'a {
+        async move {
+            let mut alarm = Alarm::new(meter.started().into(), &target.clocks);
+            alarm.set(Clock::Connect, Instant::now(), target.clocks.connect);
+            meter.sending(
+                target.endpoint.host.name,
+                target.endpoint.host.abort_stops_billing,
+                outbound.body.len(),
+            );
+            match self.send(target, &mut outbound, &mut alarm, &mut meter).await {
+                Ok((head, body)) => {
+                    alarm.set(Clock::FirstToken, Instant::now(), target.clocks.first_token);
+                    Ok(Exchange {
+                        body,
+                        reply,
+                        items: VecDeque::new(),
+                        headers: head.headers,
+                        alarm,
+                        idle: target.clocks.idle,
+                        state: State::Reading,
+                        tail_bytes: 0,
+                        first: true,
+                        meter: Some(meter),
+                    })
+                }
+                Err(Failure { error, clock }) => {
+                    meter.status(error.status());
+                    meter.failed_by(&error, clock);
+                    Err(error)
+                }
             }
         }
     }
@@ -71,12 +84,20 @@ impl Engine {
     async fn send(
         &self,
         target: &Target,
-        outbound: Outbound,
+        outbound: &mut Outbound,
         alarm: &mut Alarm,
         meter: &mut Meter,
     ) -> Result<(Head, Body), Failure> {
-        let credential = timed(alarm, Box::pin(target.credentials.fresh())).await?;
-        let authentication = auth::authenticate(&outbound, &credential, SystemTime::now())?;
+        match &target.credentials {
+            Credentials::Static(credential) => authenticate(outbound, credential)?,
+            Credentials::Aws(chain) => {
+                // Boxed here and below: what few calls go through must not make every call's future large.
+                let credential = timed(alarm, Box::pin(chain.fresh())).await?;
+                authenticate(outbound, &Credential::Aws(credential))?;
+            }
+        }
+        let agent = HeaderValue::from_static(USER_AGENT);
+        outbound.headers.entry(header::USER_AGENT).or_insert(agent);
         let mut fresh = false;
         loop {
             let pooled = if fresh { None } else { self.pooled(target) };
@@ -89,19 +110,23 @@ impl Engine {
             let sent = match connection {
                 Connection::H1(connection) => {
                     fresh = connection.is_used();
-                    let request = self.h1_request(target, &outbound, &authentication)?;
-                    timed(alarm, self.send_h1(target, connection, request)).await?
+                    let request = self.h1_request(target, outbound)?;
+                    let home = Home { pool: self.inner.pool.clone(), origin: target.origin.clone() };
+                    let sent = timed(alarm, connection.send(request, home)).await?;
+                    sent.map_err(|headers| {
+                        outbound.headers = headers;
+                        outbound.headers.remove(header::HOST);
+                    })
                 }
                 Connection::H2(handle) => {
                     fresh = handle.is_used();
-                    let request = h2_request(&outbound, &authentication)?;
-                    let sending = handle.send(request, outbound.body.clone());
-                    // Boxed here and below: what few calls go through must not make every call's future large.
-                    timed(alarm, Box::pin(async { unless_unsent(sending.await) })).await?
+                    let request = h2_request(outbound);
+                    let body = outbound.body.clone();
+                    timed(alarm, Box::pin(handle.send(request, body))).await?.map_err(|Unsent| ())
                 }
             };
-            // `None`: a pooled connection turned out to be dead before anything was written; once more on a fresh one.
-            let Some((head, body)) = sent else {
+            // A pooled connection turned out to be dead before anything was written: once more on a fresh one.
+            let Ok((head, body)) = sent else {
                 meter.sent(false);
                 if fresh {
                     alarm.set(Clock::Connect, Instant::now(), target.clocks.connect);
@@ -122,9 +147,13 @@ impl Engine {
 
     fn pooled(&self, target: &Target) -> Option<Connection> {
         let pool = &self.inner.pool;
-        if target.http != HttpVersion::Http1
-            && let Some(handle) = pool.shared(&target.origin)
-        {
+        // Without TLS nothing but prior knowledge leads to HTTP/2.
+        let may_be_shared = match target.http {
+            HttpVersion::Auto => target.origin.is_https(),
+            HttpVersion::Http1 => false,
+            HttpVersion::Http2 => true,
+        };
+        if may_be_shared && let Some(handle) = pool.shared(&target.origin) {
             return Some(Connection::H2(handle));
         }
         if target.http == HttpVersion::Http2 { None } else { pool.take(&target.origin).map(Connection::H1) }
@@ -138,50 +167,33 @@ impl Engine {
         Ok(connection)
     }
 
-    async fn send_h1(
-        &self,
-        target: &Target,
-        connection: H1Connection,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Option<(Head, Body)>, WireError> {
-        let home = Home { pool: self.inner.pool.clone(), origin: target.origin.clone() };
-        unless_unsent(connection.send(request, home).await)
-    }
-
+    /// Takes the header fields; whoever can't send the request gives them back.
     fn h1_request(
         &self,
         target: &Target,
-        outbound: &Outbound,
-        authentication: &HeaderMap,
+        outbound: &mut Outbound,
     ) -> Result<Request<Full<Bytes>>, WireError> {
         let proxy = self.inner.connector.plain_proxy(&target.origin);
-        let uri = if proxy.is_some() {
+        let mut request = Request::new(Full::new(outbound.body.clone()));
+        *request.method_mut() = outbound.method.clone();
+        *request.uri_mut() = if proxy.is_some() {
             outbound.uri.clone()
         } else {
             let path = outbound.uri.path_and_query().cloned();
             Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")))
         };
-        let mut request = Request::new(Full::new(outbound.body.clone()));
-        *request.method_mut() = outbound.method.clone();
-        *request.uri_mut() = uri;
+        *request.headers_mut() = std::mem::take(&mut outbound.headers);
         let headers = request.headers_mut();
-        headers.reserve(outbound.headers.len() + authentication.len() + 3);
-        headers.insert(header::HOST, host_header(target.origin.authority())?);
+        headers.insert(header::HOST, target.origin.host_header()?);
         if let Some(auth) = proxy.as_ref().and_then(|proxy| proxy.basic_auth()) {
             headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
         }
-        merge(headers, outbound, authentication);
         Ok(request)
     }
 }
 
-/// `None`: the backend has not taken the request.
-fn unless_unsent(sent: Result<(Head, Body), SendError>) -> Result<Option<(Head, Body)>, WireError> {
-    match sent {
-        Ok(answer) => Ok(Some(answer)),
-        Err(SendError::Unsent) => Ok(None),
-        Err(SendError::Failed(error)) => Err(error),
-    }
+fn authenticate(outbound: &mut Outbound, credential: &Credential) -> Result<(), WireError> {
+    auth::authenticate(outbound, credential, SystemTime::now())
 }
 
 /// A failure before the head of a reply, and the deadline that caused it, if one did.
@@ -197,17 +209,34 @@ impl From<WireError> for Failure {
 }
 
 /// Runs a step under the alarm's current deadline.
-async fn timed<T>(alarm: &mut Alarm, step: impl Future<Output = Result<T, WireError>>) -> Result<T, Failure> {
-    let mut step = std::pin::pin!(step);
-    std::future::poll_fn(|cx| {
-        if let Poll::Ready(output) = step.as_mut().poll(cx) {
+fn timed<T, F>(alarm: &mut Alarm, step: F) -> Timed<'_, F>
+where
+    F: Future<Output = Result<T, WireError>>,
+{
+    Timed { alarm, step }
+}
+
+pin_project! {
+    /// A type and not an `async fn`, which would hold the step twice.
+    struct Timed<'a, F> {
+        alarm: &'a mut Alarm,
+        #[pin]
+        step: F,
+    }
+}
+
+impl<T, F: Future<Output = Result<T, WireError>>> Future for Timed<'_, F> {
+    type Output = Result<T, Failure>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        if let Poll::Ready(output) = this.step.poll(cx) {
             return Poll::Ready(output.map_err(Failure::from));
         }
-        alarm
+        this.alarm
             .poll(cx)
             .map(|(clock, allowed)| Err(Failure { error: clock.error(allowed), clock: Some(clock) }))
-    })
-    .await
+    }
 }
 
 /// Reads what a backend says along with an error status. A body that stalls or breaks off does not hide the status.
@@ -227,30 +256,14 @@ async fn refusal(target: &Target, head: Head, mut body: Body, alarm: &mut Alarm)
     target.endpoint.decode_error(head.status.as_u16(), &head.headers, &said).into()
 }
 
-fn h2_request(outbound: &Outbound, authentication: &HeaderMap) -> Result<Request<()>, WireError> {
+fn h2_request(outbound: &Outbound) -> Request<()> {
     let mut request = Request::new(());
     *request.method_mut() = outbound.method.clone();
     *request.uri_mut() = outbound.uri.clone();
     *request.version_mut() = http::Version::HTTP_2;
-    let headers = request.headers_mut();
-    merge(headers, outbound, authentication);
-    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(outbound.body.len()));
-    Ok(request)
-}
-
-fn merge(headers: &mut HeaderMap, outbound: &Outbound, authentication: &HeaderMap) {
-    for (name, value) in outbound.headers.iter().chain(authentication) {
-        headers.append(name, value.clone());
-    }
-    if !headers.contains_key(header::USER_AGENT) {
-        headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
-    }
-}
-
-fn host_header(authority: &str) -> Result<HeaderValue, WireError> {
-    HeaderValue::try_from(authority).map_err(|_| {
-        WireError::new(tidegate_wire::ErrorClass::Internal, "the base URL's host is no header value")
-    })
+    *request.headers_mut() = outbound.headers.clone();
+    request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(outbound.body.len()));
+    request
 }
 
 /// A backend's reply being read, and the connection that it comes through.
@@ -264,7 +277,8 @@ pub struct Exchange<T> {
     items: VecDeque<T>,
     headers: HeaderMap,
     alarm: Alarm,
-    clocks: Clocks,
+    /// [`Clocks::idle`].
+    idle: Duration,
     state: State,
     /// Bytes that came after the terminal event.
     tail_bytes: usize,
@@ -362,7 +376,7 @@ impl<T> Exchange<T> {
             self.state = State::Tail;
             self.alarm.set(Clock::Tail, now, TAIL_TIME);
         } else if self.has_begun() {
-            self.alarm.set(Clock::Idle, now, self.clocks.idle);
+            self.alarm.set(Clock::Idle, now, self.idle);
         }
         Ok(())
     }

@@ -12,21 +12,26 @@ use std::{
     time::{Duration, Instant},
 };
 
+use http::HeaderValue;
 use parking_lot::Mutex;
 use tidegate_wire::{ErrorClass, WireError};
 
 use crate::connection::{H1Connection, H2Handle};
 
-/// Scheme and authority of a backend.
+/// Scheme and authority of a backend. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Origin {
-    pub(crate) uri: http::Uri,
+pub struct Origin(Arc<Parts>);
+
+#[derive(PartialEq, Eq, Hash)]
+struct Parts {
+    uri: http::Uri,
+    /// `uri` without its slash: what connections are pooled by.
     key: Arc<str>,
 }
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.key)
+        f.write_str(&self.0.key)
     }
 }
 
@@ -46,15 +51,23 @@ impl Origin {
         }
         let key: Arc<str> = format!("{scheme}://{authority}").into();
         let uri = format!("{key}/").parse().map_err(|_| wrong("is not a URL"))?;
-        Ok(Self { uri, key })
+        Ok(Self(Arc::new(Parts { uri, key })))
     }
 
     pub(crate) fn is_https(&self) -> bool {
-        self.uri.scheme_str() == Some("https")
+        self.0.uri.scheme_str() == Some("https")
     }
 
-    pub(crate) fn authority(&self) -> &str {
-        self.uri.authority().map_or("", |authority| authority.as_str())
+    pub(crate) fn uri(&self) -> &http::Uri {
+        &self.0.uri
+    }
+
+    /// Host and port, as the `host` header has them.
+    pub(crate) fn host_header(&self) -> Result<HeaderValue, WireError> {
+        let authority = self.0.uri.authority().map_or("", |authority| authority.as_str());
+        HeaderValue::try_from(authority).map_err(|_| {
+            WireError::new(ErrorClass::Internal, "the base URL's host is no header value")
+        })
     }
 }
 
@@ -84,7 +97,7 @@ impl Pool {
     pub(crate) fn take(&self, origin: &Origin) -> Option<H1Connection> {
         loop {
             // The lock is not held while the candidate is polled.
-            let candidate = self.origins.lock().get_mut(&origin.key)?.idle.pop()?;
+            let candidate = self.origins.lock().get_mut(&origin.0.key)?.idle.pop()?;
             let mut connection = candidate.connection;
             if candidate.since.elapsed() < self.idle_timeout && connection.is_alive() {
                 return Some(connection);
@@ -106,7 +119,7 @@ impl Pool {
     /// A shared HTTP/2 connection with room for another stream.
     pub(crate) fn shared(&self, origin: &Origin) -> Option<H2Handle> {
         let mut origins = self.origins.lock();
-        let slot = origins.get_mut(&origin.key)?;
+        let slot = origins.get_mut(&origin.0.key)?;
         slot.shared.retain(H2Handle::is_open);
         slot.shared.iter().find_map(H2Handle::reserve)
     }
@@ -130,5 +143,5 @@ impl Pool {
 }
 
 fn slot<'a>(origins: &'a mut HashMap<Arc<str>, Slot>, origin: &Origin) -> &'a mut Slot {
-    origins.entry(origin.key.clone()).or_default()
+    origins.entry(origin.0.key.clone()).or_default()
 }

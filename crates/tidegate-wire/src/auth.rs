@@ -63,30 +63,32 @@ pub struct AwsCredential {
     pub service: &'static str,
 }
 
-/// Returns the headers that authenticate `request` at time `now`; they are to be added to its own.
+/// Adds the header fields that authenticate `request` at time `now`.
 ///
 /// # Errors
 /// The credential holds bytes that no header may hold, or the request can't be signed.
 pub fn authenticate(
-    request: &Outbound,
+    request: &mut Outbound,
     credential: &Credential,
     now: SystemTime,
-) -> Result<HeaderMap, WireError> {
-    let mut headers = HeaderMap::new();
+) -> Result<(), WireError> {
     match credential {
         Credential::Anonymous => {}
         Credential::Bearer(token) => {
-            headers.insert(AUTHORIZATION, secret_value(&format!("Bearer {}", token.expose()))?);
+            let value = secret_value(&format!("Bearer {}", token.expose()))?;
+            request.headers.insert(AUTHORIZATION, value);
         }
         Credential::Header(name, secret) => {
-            headers.insert(name.clone(), secret_value(secret.expose())?);
+            request.headers.insert(name.clone(), secret_value(secret.expose())?);
         }
         Credential::Aws(aws) => {
             let uri = request.uri.to_string();
-            return sign_v4(request.method.as_str(), &uri, &request.headers, &request.body, aws, now);
+            let Outbound { method, headers, body, .. } = request;
+            let signed = sign_v4(method.as_str(), &uri, headers, body, aws, now)?;
+            headers.extend(signed);
         }
     }
-    Ok(headers)
+    Ok(())
 }
 
 /// Signs a request with AWS Signature Version 4 and returns the headers to add. All of `headers` are signed except

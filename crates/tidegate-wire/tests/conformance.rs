@@ -209,7 +209,10 @@ fn bedrock_requests_are_signed_as_botocore_signs_them() {
             let name = HeaderName::try_from(name).unwrap();
             let value = HeaderValue::from_str(text(value)).unwrap();
             let added = ["authorization", "x-amz-date", "x-amz-security-token"].contains(&name.as_str());
-            if added { &mut expected } else { &mut headers }.insert(name, value);
+            if !added {
+                headers.insert(name.clone(), value.clone());
+            }
+            expected.insert(name, value);
         }
         // A stale one must neither be signed nor kept.
         headers.insert(http::header::AUTHORIZATION, HeaderValue::from_static("Bearer stale"));
@@ -221,14 +224,14 @@ fn bedrock_requests_are_signed_as_botocore_signs_them() {
             service: if case["service"] == "bedrock-mantle" { "bedrock-mantle" } else { "bedrock" },
         });
         assert!(["bedrock", "bedrock-mantle"].contains(&text(&case["service"])));
-        let request = Outbound {
+        let mut request = Outbound {
             method: text(&case["method"]).parse().unwrap(),
             uri: text(&case["url"]).parse().unwrap(),
             headers,
             body: text(&case["body"]).to_owned().into(),
         };
-        let added = authenticate(&request, &credential, amz_time(text(&case["amz_date"]))).unwrap();
-        assert_eq!(added, expected, "{}", case["name"]);
+        authenticate(&mut request, &credential, amz_time(text(&case["amz_date"]))).unwrap();
+        assert_eq!(request.headers, expected, "{}", case["name"]);
     }
     println!("sigv4: {} bedrock requests", cases.len());
 }

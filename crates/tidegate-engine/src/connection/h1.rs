@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 use http_body_util::Full;
 use hyper::{
     body::{Body as _, Incoming},
@@ -20,7 +20,7 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tidegate_wire::{ErrorClass, WireError};
 
-use super::{Body, Head, Home, SendError, broken};
+use super::{Body, Head, Home, broken};
 use crate::connect::{Probe, Stream};
 
 type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
@@ -76,44 +76,49 @@ impl H1Connection {
         self.used
     }
 
-    /// Sends `request` (origin form, with `host`) and waits for the head of the reply.
+    /// Sends `request` (origin form, with `host`) and waits for the head of the reply. A request that the backend has not
+    /// taken leaves its header fields, to be sent on another connection.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
-    pub(crate) async fn send(
+    pub(crate) fn send(
         mut self,
         request: Request<Full<Bytes>>,
         home: Home,
-    ) -> Result<(Head, Body), SendError> {
+    ) -> impl Future<Output = Result<Result<(Head, Body), HeaderMap>, WireError>> {
         self.busy = true;
-        let mut response = std::pin::pin!(self.requests.try_send_request(request));
-        let response = std::future::poll_fn(|cx| {
-            // The driver first: it is what makes the response ready.
-            let driven = self.poll_driver(cx);
-            match response.as_mut().poll(cx) {
-                Poll::Pending if driven.is_ready() => Poll::Ready(None),
-                polled => polled.map(Some),
-            }
-        })
-        .await;
-        let response = match response {
-            Some(Ok(response)) => response,
-            Some(Err(mut error)) => {
-                if error.take_message().is_some() {
-                    return Err(SendError::Unsent);
+        // Takes the request now, so that the future need not hold it.
+        let mut response = Box::pin(self.requests.try_send_request(request));
+        async move {
+            let response = std::future::poll_fn(|cx| {
+                // The driver first: it is what makes the response ready.
+                let driven = self.poll_driver(cx);
+                match response.as_mut().poll(cx) {
+                    Poll::Pending if driven.is_ready() => Poll::Ready(None),
+                    polled => polled.map(Some),
                 }
-                return Err(SendError::Failed(broken(
-                    "the backend closed the connection before it answered",
-                    error.into_error(),
-                )));
-            }
-            None => return Err(SendError::Unsent),
-        };
-        let (head, incoming) = response.into_parts();
-        let closing = head.headers.get(header::CONNECTION).is_some_and(|value| value == "close");
-        self.used = true;
-        let body = H1Body { incoming, connection: self, home, driven: false, closing };
-        Ok((Head { status: head.status, headers: head.headers }, Body::H1(body)))
+            })
+            .await;
+            let response = match response {
+                Some(Ok(response)) => response,
+                Some(Err(mut error)) => {
+                    if let Some(request) = error.take_message() {
+                        return Ok(Err(request.into_parts().0.headers));
+                    }
+                    return Err(broken(UNANSWERED, error.into_error()));
+                }
+                // hyper resolves the response before its driver ends.
+                None => {
+                    let error = WireError::new(ErrorClass::UpstreamBroke, UNANSWERED);
+                    return Err(error.with_code("upstream_connection"));
+                }
+            };
+            let (head, incoming) = response.into_parts();
+            let closing = head.headers.get(header::CONNECTION).is_some_and(|value| value == "close");
+            self.used = true;
+            let body = H1Body { incoming, connection: self, home, driven: false, closing };
+            Ok(Ok((Head { status: head.status, headers: head.headers }, Body::H1(body))))
+        }
     }
 }
 
@@ -192,3 +197,4 @@ impl H1Body {
 
 /// Bound of hyper's buffers for one connection, in bytes: the largest head, and how much is read ahead.
 const MAX_BUFFER: usize = 64 * 1024;
+const UNANSWERED: &str = "the backend closed the connection before it answered";

@@ -19,7 +19,7 @@ use http::Request;
 use parking_lot::Mutex;
 use tidegate_wire::WireError;
 
-use super::{Body, Head, SendError, broken};
+use super::{Body, Head, Unsent, broken};
 use crate::connect::Stream;
 
 /// A handle of a shared connection, holding a place for one stream.
@@ -107,11 +107,18 @@ impl H2Handle {
     ///
     /// # Cancel safety
     /// Dropping the future resets the stream; the connection lives on.
-    pub(crate) async fn send(mut self, request: Request<()>, body: Bytes) -> Result<(Head, Body), SendError> {
+    pub(crate) async fn send(
+        mut self,
+        request: Request<()>,
+        body: Bytes,
+    ) -> Result<Result<(Head, Body), Unsent>, WireError> {
         // A connection that fails here has not taken the request.
-        std::future::poll_fn(|cx| self.requests.poll_ready(cx)).await.map_err(|_| SendError::Unsent)?;
-        let (response, stream) =
-            self.requests.send_request(request, body.is_empty()).map_err(|_| SendError::Unsent)?;
+        if std::future::poll_fn(|cx| self.requests.poll_ready(cx)).await.is_err() {
+            return Ok(Err(Unsent));
+        }
+        let Ok((response, stream)) = self.requests.send_request(request, body.is_empty()) else {
+            return Ok(Err(Unsent));
+        };
         let mut response = std::pin::pin!(response);
         let mut upload = Upload { stream, rest: body, asked: false };
         let response = std::future::poll_fn(|cx| {
@@ -120,11 +127,17 @@ impl H2Handle {
             upload.poll(cx);
             response.as_mut().poll(cx)
         })
-        .await
-        .map_err(refused)?;
-        let (head, incoming) = response.into_parts();
+        .await;
+        let (head, incoming) = match response {
+            Ok(response) => response.into_parts(),
+            // A peer that says REFUSED_STREAM has not looked at the request (RFC 9113, 8.7).
+            Err(error) if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) => {
+                return Ok(Err(Unsent));
+            }
+            Err(error) => return Err(broken("the backend refused the HTTP/2 stream", error)),
+        };
         let body = H2Body { incoming, upload, handle: self };
-        Ok((Head { status: head.status, headers: head.headers }, Body::H2(body)))
+        Ok(Ok((Head { status: head.status, headers: head.headers }, Body::H2(body))))
     }
 }
 
@@ -135,14 +148,6 @@ impl Drop for WhileDriven {
     fn drop(&mut self) {
         self.0.open.store(false, Ordering::Relaxed);
     }
-}
-
-/// A peer that says REFUSED_STREAM has not looked at the request (RFC 9113, 8.7).
-fn refused(error: h2::Error) -> SendError {
-    if error.is_remote() && error.reason() == Some(h2::Reason::REFUSED_STREAM) {
-        return SendError::Unsent;
-    }
-    SendError::Failed(broken("the backend refused the HTTP/2 stream", error))
 }
 
 impl Drop for H2Handle {

@@ -26,12 +26,8 @@ pub(crate) enum Connection {
     H2(H2Handle),
 }
 
-/// Why a request got no reply.
-pub(crate) enum SendError {
-    /// The backend has not taken the request; another connection may carry it.
-    Unsent,
-    Failed(WireError),
-}
+/// The backend has not taken the request; another connection may carry it.
+pub(crate) struct Unsent;
 
 /// The head of a reply.
 pub(crate) struct Head {

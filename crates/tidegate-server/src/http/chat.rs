@@ -6,61 +6,32 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use tidegate_engine::Meter;
-use tidegate_wire::{ErrorClass, WireError, dialect::openai_chat::Inbound};
+use tidegate_engine::{Meter, Target};
+use tidegate_wire::{
+    ErrorClass, WireError, dialect::openai_chat::Inbound, host::Prepared, outbound::Outbound, reply::Reply,
+};
 
-use super::{body::ReplyBody, respond};
+use super::body::ReplyBody;
 use crate::{caller::CallerContext, config::Limits, gateway::Gateway};
 
 /// Answers one chat request.
 ///
 /// # Cancel safety
 /// Dropping the future closes the backend and settles the call as given up.
-pub(crate) async fn handle(
+pub(super) async fn answer(
     gateway: &Gateway,
     context: &CallerContext,
     id: &str,
-    request: Request<Incoming>,
-) -> Response<ReplyBody> {
-    call(gateway, context, id, request).await.unwrap_or_else(|error| respond::error(&error))
-}
-
-async fn call(
-    gateway: &Gateway,
-    context: &CallerContext,
-    id: &str,
-    request: Request<Incoming>,
+    body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
-    let body = read(request.into_body(), &gateway.limits).await?;
-    let inbound = Inbound::parse(body)?;
-    let mut meter = Meter::start(
-        id.to_owned(),
-        inbound.model.clone(),
-        inbound.stream,
-        context.hang_up.clone(),
-        Arc::clone(&gateway.recorder),
-    );
-    let prepared = gateway.targets.resolve(&inbound.model).and_then(|(target, model)| {
-        let prepared = target.endpoint.prepare(&inbound, model)?;
-        Ok((Arc::clone(target), prepared))
-    });
-    let (target, prepared) = match prepared {
-        Ok(prepared) => prepared,
-        Err(error) => {
-            meter.status(error.status());
-            meter.failed(&error);
-            return Err(error);
-        }
-    };
-    let reply = prepared.plan.openai_chat(id, unix_seconds());
-    let streaming = inbound.stream;
-    // What the caller sent is in the outbound request now; a long stream must not keep it.
-    drop(inbound);
-    let mut exchange = gateway.engine.start(&target, prepared.outbound, reply, meter).await?;
+    let body = read(body, &gateway.limits).await?;
+    let call = prepare(gateway, context, id, body)?;
+    let streaming = call.streaming;
+    let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     exchange.release_headers();
     if streaming {
         if let Some(meter) = exchange.meter() {
@@ -96,6 +67,47 @@ async fn call(
         None => ReplyBody::whole(whole),
     };
     Ok(with_head(body, "application/json"))
+}
+
+/// A call that is ready to be sent.
+struct Call {
+    target: Arc<Target>,
+    outbound: Outbound,
+    reply: Box<dyn Reply<Item = Bytes>>,
+    meter: Meter,
+    streaming: bool,
+}
+
+/// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
+fn prepare(
+    gateway: &Gateway,
+    context: &CallerContext,
+    id: &str,
+    body: Bytes,
+) -> Result<Call, WireError> {
+    let inbound = Inbound::parse(body)?;
+    let mut meter = Meter::start(
+        id.to_owned(),
+        inbound.model.clone(),
+        inbound.stream,
+        context.hang_up.clone(),
+        Arc::clone(&gateway.recorder),
+    );
+    let prepared = gateway.targets.resolve(&inbound.model).and_then(|(target, model)| {
+        let prepared = target.endpoint.prepare(&inbound, model)?;
+        Ok((Arc::clone(target), prepared))
+    });
+    match prepared {
+        Ok((target, Prepared { outbound, plan })) => {
+            let reply = plan.openai_chat(id, unix_seconds());
+            Ok(Call { target, outbound, reply, meter, streaming: inbound.stream })
+        }
+        Err(error) => {
+            meter.status(error.status());
+            meter.failed(&error);
+            Err(error)
+        }
+    }
 }
 
 fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody> {

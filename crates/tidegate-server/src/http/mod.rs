@@ -21,7 +21,10 @@ use tidegate_wire::{ErrorClass, WireError, auth::Secret};
 
 pub(crate) use body::ReplyBody;
 
-use crate::{caller::CallerContext, gateway::Gateway};
+use crate::{
+    caller::{CallerContext, Running},
+    gateway::Gateway,
+};
 
 /// Finds the handler of a request.
 #[derive(Clone)]
@@ -48,41 +51,74 @@ impl Router {
 impl Service<Request<Incoming>> for ConnectionService {
     type Response = Response<ReplyBody>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+    type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let gateway = self.gateway.clone();
         if request.version() < http::Version::HTTP_2 {
             // A caller that speaks again has had its last reply; one that multiplexes may not have.
             self.context.tail.settle();
-            let context = self.context.clone();
-            return Box::pin(async move { Ok(route(gateway, context, request).await) });
+            return self.answer(self.context.clone(), request);
         }
         let context = self.context.stream();
         let hang_up = context.hang_up.clone();
-        let answer = Box::pin(async move { Ok(route(gateway, context, request).await) });
-        Box::pin(StreamCall { hang_up, answered: false, answer })
+        Box::pin(StreamCall { hang_up, answered: false, answer: self.answer(context, request) })
     }
 }
 
-/// A call on an HTTP/2 stream. Its reset shows only in its being dropped, which is noted before anything else is.
-struct StreamCall<F> {
-    hang_up: Arc<HangUp>,
-    answered: bool,
-    answer: Pin<Box<F>>,
+type Answer = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Infallible>> + Send>>;
+
+impl ConnectionService {
+    /// Finds who answers. Only what takes time becomes a future of some size, and it holds no more of the request than it
+    /// needs: there is one for each call that runs.
+    fn answer(&self, context: CallerContext, request: Request<Incoming>) -> Answer {
+        let gateway = &self.gateway;
+        let running = context.begin();
+        let id = call_id();
+        let open = matches!(request.uri().path(), "/healthz" | "/readyz");
+        let response = match refused_key(gateway, &request).filter(|_| !open) {
+            Some(error) => respond::error(&error),
+            None if is_chat(&request) => {
+                let gateway = gateway.clone();
+                return Box::pin(async move {
+                    let answered = chat::answer(&gateway, &context, &id, request.into_body()).await;
+                    let response = answered.unwrap_or_else(|error| respond::error(&error));
+                    Ok(finish(response, &id, running))
+                });
+            }
+            None => local(gateway, &request),
+        };
+        Box::pin(std::future::ready(Ok(finish(response, &id, running))))
+    }
 }
 
-impl<F: Future> Future for StreamCall<F> {
-    type Output = F::Output;
+fn is_chat(request: &Request<Incoming>) -> bool {
+    request.method() == Method::POST
+        && matches!(request.uri().path(), "/v1/chat/completions" | "/chat/completions")
+}
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+fn finish(mut response: Response<ReplyBody>, id: &str, running: Running) -> Response<ReplyBody> {
+    respond::name(&mut response, id);
+    response.map(|body| body.running(running))
+}
+
+/// A call on an HTTP/2 stream. Its reset shows only in its being dropped, which is noted before anything else is.
+struct StreamCall {
+    hang_up: Arc<HangUp>,
+    answered: bool,
+    answer: Answer,
+}
+
+impl Future for StreamCall {
+    type Output = Result<Response<ReplyBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let polled = self.answer.as_mut().poll(cx);
         self.answered = polled.is_ready();
         polled
     }
 }
 
-impl<F> Drop for StreamCall<F> {
+impl Drop for StreamCall {
     fn drop(&mut self) {
         if !self.answered {
             self.hang_up.mark(Cause::CallerGone);
@@ -90,37 +126,14 @@ impl<F> Drop for StreamCall<F> {
     }
 }
 
-async fn route(
-    gateway: Arc<Gateway>,
-    context: CallerContext,
-    request: Request<Incoming>,
-) -> Response<ReplyBody> {
-    let running = context.begin();
-    let id = call_id();
-    let open = matches!(request.uri().path(), "/healthz" | "/readyz");
-    let mut response = match refused_key(&gateway, &request).filter(|_| !open) {
-        Some(error) => respond::error(&error),
-        None => answer(&gateway, &context, &id, request).await,
-    };
-    respond::name(&mut response, &id);
-    response.map(|body| body.running(running))
-}
-
 /// Unique, and sorted by time.
 fn call_id() -> String {
     format!("call_{}", uuid::Uuid::now_v7().simple())
 }
 
-async fn answer(
-    gateway: &Gateway,
-    context: &CallerContext,
-    id: &str,
-    request: Request<Incoming>,
-) -> Response<ReplyBody> {
+/// What is answered without a backend.
+fn local(gateway: &Gateway, request: &Request<Incoming>) -> Response<ReplyBody> {
     match (request.method(), request.uri().path()) {
-        (&Method::POST, "/v1/chat/completions" | "/chat/completions") => {
-            chat::handle(gateway, context, id, request).await
-        }
         (&Method::GET, "/v1/models" | "/models") => respond::json(StatusCode::OK, models(gateway)),
         (&Method::GET, "/healthz") => respond::text(StatusCode::OK, "ok\n"),
         (&Method::GET, "/readyz") => match gateway.readiness.is_ready() {

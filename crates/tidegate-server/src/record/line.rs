@@ -2,42 +2,12 @@
 //!
 //! Written directly rather than through `tracing`'s fields and visitors, for it is the one line that every call pays for.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{fmt::Write as _, io::Write as _, time::Duration};
 
-use serde::Serialize;
 use tidegate_engine::CallRecord;
 use tidegate_wire::host::AbortBilling;
 
 use crate::config::LogFormat;
-
-/// The JSON form. Times are microseconds; `null` is unknown or none.
-#[derive(Serialize)]
-struct Line<'a> {
-    timestamp: String,
-    level: &'static str,
-    target: &'static str,
-    id: &'a str,
-    model: &'a str,
-    host: &'a str,
-    served_model: Option<&'a str>,
-    upstream_id: Option<&'a str>,
-    streaming: bool,
-    outcome: &'static str,
-    status: u16,
-    error: Option<&'a str>,
-    prompt_tokens: u64,
-    completion_tokens: u64,
-    cached_tokens: Option<u64>,
-    reasoning_tokens: Option<u64>,
-    usage: &'static str,
-    delivered_bytes: u64,
-    unacknowledged_bytes: u64,
-    ttft_us: Option<u64>,
-    duration_us: u64,
-    hang_up_to_closed_us: Option<u64>,
-    /// Whether this host bills on after a close.
-    billing_after_close: &'static str,
-}
 
 /// Appends the line of `record` to `out`.
 pub(super) fn write(record: &CallRecord, format: LogFormat, out: &mut Vec<u8>) {
@@ -48,38 +18,78 @@ pub(super) fn write(record: &CallRecord, format: LogFormat, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
+/// The JSON form. Times are microseconds; `null` is unknown or none.
 fn json(record: &CallRecord, out: &mut Vec<u8>) {
-    let line = Line {
-        timestamp: humantime::format_rfc3339_micros(record.started).to_string(),
-        level: "INFO",
-        target: "tidegate::call",
-        id: &record.id,
-        model: &record.model,
-        host: record.host,
-        served_model: record.served_model.as_deref(),
-        upstream_id: record.upstream_id.as_deref(),
-        streaming: record.streaming,
-        outcome: record.outcome.name(),
-        status: record.status,
-        error: record.error.as_ref().map(|error| error.message()),
-        prompt_tokens: record.usage.prompt_tokens,
-        completion_tokens: record.usage.completion_tokens,
-        cached_tokens: record.usage.cached_tokens,
-        reasoning_tokens: record.usage.reasoning_tokens,
-        usage: record.provenance.name(),
-        delivered_bytes: record.delivered_bytes,
-        unacknowledged_bytes: record.unacknowledged_bytes,
-        ttft_us: record.time_to_first_token.map(micros),
-        duration_us: micros(record.duration),
-        hang_up_to_closed_us: record.hang_up_to_closed.map(micros),
-        billing_after_close: match record.abort_billing {
+    out.extend_from_slice(b"{\"timestamp\":\"");
+    // Writing into a `Vec` does not fail, here and below.
+    let _ = write!(out, "{}", humantime::format_rfc3339_micros(record.started));
+    out.extend_from_slice(b"\",\"level\":\"INFO\",\"target\":\"tidegate::call\"");
+    let mut line = Line(out);
+    line.text("id", Some(&record.id));
+    line.text("model", Some(&record.model));
+    line.name("host", record.host);
+    line.text("served_model", record.served_model.as_deref());
+    line.text("upstream_id", record.upstream_id.as_deref());
+    line.word("streaming", if record.streaming { "true" } else { "false" });
+    line.name("outcome", record.outcome.name());
+    line.number("status", Some(record.status.into()));
+    line.text("error", record.error.as_ref().map(|error| error.message()));
+    line.number("prompt_tokens", Some(record.usage.prompt_tokens));
+    line.number("completion_tokens", Some(record.usage.completion_tokens));
+    line.number("cached_tokens", record.usage.cached_tokens);
+    line.number("reasoning_tokens", record.usage.reasoning_tokens);
+    line.name("usage", record.provenance.name());
+    line.number("delivered_bytes", Some(record.delivered_bytes));
+    line.number("unacknowledged_bytes", Some(record.unacknowledged_bytes));
+    line.number("ttft_us", record.time_to_first_token.map(micros));
+    line.number("duration_us", Some(micros(record.duration)));
+    line.number("hang_up_to_closed_us", record.hang_up_to_closed.map(micros));
+    // Whether this host bills on after a close.
+    line.name(
+        "billing_after_close",
+        match record.abort_billing {
             AbortBilling::Stops => "stops",
             AbortBilling::RunsOn => "runs_on",
             AbortBilling::Unknown => "unknown",
         },
-    };
-    // A struct of strings and numbers always encodes, and a `Vec` takes every byte.
-    let _ = serde_json::to_writer(out, &line);
+    );
+    out.push(b'}');
+}
+
+/// Appends the fields of a JSON object that has one already. The keys are ours and need no escapes.
+struct Line<'a>(&'a mut Vec<u8>);
+
+impl Line<'_> {
+    fn key(&mut self, key: &'static str) {
+        self.0.extend_from_slice(b",\"");
+        self.0.extend_from_slice(key.as_bytes());
+        self.0.extend_from_slice(b"\":");
+    }
+
+    /// A text that came from outside.
+    fn text(&mut self, key: &'static str, text: Option<&str>) {
+        self.key(key);
+        let _ = serde_json::to_writer(&mut *self.0, &text);
+    }
+
+    fn number(&mut self, key: &'static str, number: Option<u64>) {
+        self.key(key);
+        let _ = serde_json::to_writer(&mut *self.0, &number);
+    }
+
+    /// A text of our own, without quotes or escapes in it.
+    fn name(&mut self, key: &'static str, name: &'static str) {
+        self.key(key);
+        self.0.push(b'"');
+        self.0.extend_from_slice(name.as_bytes());
+        self.0.push(b'"');
+    }
+
+    /// `true` or `false`.
+    fn word(&mut self, key: &'static str, word: &'static str) {
+        self.key(key);
+        self.0.extend_from_slice(word.as_bytes());
+    }
 }
 
 fn text(record: &CallRecord) -> String {
