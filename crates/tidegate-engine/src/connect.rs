@@ -8,10 +8,7 @@ use std::{
     mem::MaybeUninit,
     path::PathBuf,
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -107,12 +104,12 @@ impl Connector {
         let (stream, agreed_h2) = if origin.is_https() {
             Box::pin(self.secure(origin, version, tcp)).await?
         } else {
-            (Stream::new(Transport::Plain(tcp)), version == HttpVersion::Http2)
+            (Stream::Plain(tcp), version == HttpVersion::Http2)
         };
         if agreed_h2 {
             Ok(Connection::H2(Box::pin(H2Handle::handshake(stream)).await?))
         } else {
-            Ok(Connection::H1(H1Connection::handshake(stream).await?))
+            Ok(Connection::H1(H1Connection::new(stream)))
         }
     }
 
@@ -176,7 +173,7 @@ impl Connector {
         if version == HttpVersion::Http2 && !agreed_h2 {
             return Err(unreachable_backend(format!("`{host}` does not speak HTTP/2")));
         }
-        Ok((Stream::new(Transport::Tls(Box::new(stream))), agreed_h2))
+        Ok((Stream::Tls(Box::new(stream)), agreed_h2))
     }
 }
 
@@ -228,57 +225,34 @@ fn tls_connector(roots: &Arc<rustls::RootCertStore>, protocols: &[&str]) -> Resu
 }
 
 /// A byte stream to a backend.
-pub(crate) struct Stream {
-    transport: Transport,
-    probe: Probe,
-}
-
-enum Transport {
+pub(crate) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
-/// Makes reads ask the operating system, where the runtime would answer from what it knew when it last looked. A runtime
-/// that had other things to do since then does not know yet that an idle connection was closed.
-#[derive(Clone, Default)]
-pub(crate) struct Probe(Arc<AtomicBool>);
-
-impl Probe {
-    pub(crate) fn set(&self, on: bool) {
-        self.0.store(on, Ordering::Relaxed);
-    }
-}
-
 impl Stream {
-    fn new(transport: Transport) -> Self {
-        Self { transport, probe: Probe::default() }
-    }
-
-    pub(crate) fn probe(&self) -> Probe {
-        self.probe.clone()
-    }
-
     /// Makes the close immediate: RST instead of a FIN that would queue behind bytes which the backend does not read.
     pub(crate) fn close_abruptly(&self) {
         // A socket that refuses the option is closed all the same, only later.
         let _ = socket2::SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
     }
 
-    fn tcp(&self) -> &TcpStream {
-        match &self.transport {
-            Transport::Plain(stream) => stream,
-            Transport::Tls(stream) => stream.get_ref().0,
-        }
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
     }
 
-    /// What is to be read, without reading it: nothing, the end, or bytes that nobody expects.
-    fn look(&self) -> Poll<io::Result<()>> {
+    /// Whether the peer has neither sent anything nor closed. Asks the operating system: a runtime that had other things to
+    /// do since it last looked does not know yet.
+    pub(crate) fn is_quiet(&self) -> bool {
         let mut byte = [MaybeUninit::uninit()];
-        match socket2::SockRef::from(self.tcp()).peek(&mut byte) {
-            Ok(0) => Poll::Ready(Ok(())),
-            Ok(_) => Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "bytes after the reply"))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
+        let peeked = socket2::SockRef::from(self.tcp()).peek(&mut byte);
+        peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
         }
     }
 }
@@ -289,23 +263,18 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let stream = self.get_mut();
-        let polled = match &mut stream.transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Transport::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
-        };
-        if polled.is_pending() && stream.probe.0.load(Ordering::Relaxed) {
-            return stream.look();
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
-        polled
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Transport::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -314,30 +283,30 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
-            Transport::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
         }
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.transport {
-            Transport::Plain(stream) => stream.is_write_vectored(),
-            Transport::Tls(stream) => stream.is_write_vectored(),
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().transport {
-            Transport::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Transport::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -11,12 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request, Uri, header, uri::PathAndQuery};
-use http_body_util::Full;
+use http::{HeaderValue, Request, header, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use tidegate_wire::{
     WireError,
     auth::{self, Credential},
+    http1::RequestHead,
     outbound::Outbound,
     reply::Reply,
 };
@@ -25,7 +25,7 @@ use tokio::time::Instant;
 use crate::{
     Credentials, Engine, HttpVersion, Target,
     clocks::{Alarm, Clock},
-    connection::{Body, Connection, Head, Home, Unsent},
+    connection::{Body, Connection, Head, Headers, Home},
     meter::Meter,
 };
 
@@ -110,19 +110,15 @@ impl Engine {
             let sent = match connection {
                 Connection::H1(connection) => {
                     fresh = connection.is_used();
-                    let request = self.h1_request(target, outbound)?;
+                    let head = self.h1_head(target, outbound);
                     let home = Home { pool: self.inner.pool.clone(), origin: target.origin.clone() };
-                    let sent = timed(alarm, connection.send(request, home)).await?;
-                    sent.map_err(|headers| {
-                        outbound.headers = headers;
-                        outbound.headers.remove(header::HOST);
-                    })
+                    timed(alarm, connection.send(head, outbound.body.clone(), home)).await?
                 }
                 Connection::H2(handle) => {
                     fresh = handle.is_used();
                     let request = h2_request(outbound);
                     let body = outbound.body.clone();
-                    timed(alarm, Box::pin(handle.send(request, body))).await?.map_err(|Unsent| ())
+                    timed(alarm, Box::pin(handle.send(request, body))).await?
                 }
             };
             // A pooled connection turned out to be dead before anything was written: once more on a fresh one.
@@ -167,28 +163,22 @@ impl Engine {
         Ok(connection)
     }
 
-    /// Takes the header fields; whoever can't send the request gives them back.
-    fn h1_request(
-        &self,
-        target: &Target,
-        outbound: &mut Outbound,
-    ) -> Result<Request<Full<Bytes>>, WireError> {
-        let proxy = self.inner.connector.plain_proxy(&target.origin);
-        let mut request = Request::new(Full::new(outbound.body.clone()));
-        *request.method_mut() = outbound.method.clone();
-        *request.uri_mut() = if proxy.is_some() {
-            outbound.uri.clone()
-        } else {
-            let path = outbound.uri.path_and_query().cloned();
-            Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")))
+    fn h1_head(&self, target: &Target, outbound: &Outbound) -> Vec<u8> {
+        let start = |path: &str| RequestHead::new(&outbound.method, path, target.origin.authority());
+        let mut head = match self.inner.connector.plain_proxy(&target.origin) {
+            None => start(outbound.uri.path_and_query().map_or("/", PathAndQuery::as_str)),
+            Some(proxy) => {
+                let mut head = start(&outbound.uri.to_string());
+                if let Some(auth) = proxy.basic_auth() {
+                    head.field(&header::PROXY_AUTHORIZATION, auth);
+                }
+                head
+            }
         };
-        *request.headers_mut() = std::mem::take(&mut outbound.headers);
-        let headers = request.headers_mut();
-        headers.insert(header::HOST, target.origin.host_header()?);
-        if let Some(auth) = proxy.as_ref().and_then(|proxy| proxy.basic_auth()) {
-            headers.insert(header::PROXY_AUTHORIZATION, auth.clone());
+        for (name, value) in &outbound.headers {
+            head.field(name, value);
         }
-        Ok(request)
+        head.finish(outbound.body.len())
     }
 }
 
@@ -253,7 +243,8 @@ async fn refusal(target: &Target, head: Head, mut body: Body, alarm: &mut Alarm)
             Some(Err(_)) | None => break,
         }
     }
-    target.endpoint.decode_error(head.status.as_u16(), &head.headers, &said).into()
+    let headers = head.headers.into_map();
+    target.endpoint.decode_error(head.status.as_u16(), &headers, &said).into()
 }
 
 fn h2_request(outbound: &Outbound) -> Request<()> {
@@ -275,7 +266,7 @@ pub struct Exchange<T> {
     body: Body,
     reply: Box<dyn Reply<Item = T>>,
     items: VecDeque<T>,
-    headers: HeaderMap,
+    headers: Headers,
     alarm: Alarm,
     /// [`Clocks::idle`].
     idle: Duration,
@@ -296,15 +287,9 @@ enum State {
 }
 
 impl<T> Exchange<T> {
-    /// Header fields of the backend's reply.
-    pub fn headers(&self) -> &HeaderMap {
-        &self.headers
-    }
-
-    /// Lets go of the header fields. They are views of the connection's read buffer: as long as they are kept, what follows
-    /// needs another one.
-    pub fn release_headers(&mut self) {
-        self.headers = HeaderMap::new();
+    /// Takes the header fields of the backend's reply. Whoever doesn't want them drops them: they may keep a read buffer.
+    pub fn take_headers(&mut self) -> Headers {
+        std::mem::replace(&mut self.headers, Headers::none())
     }
 
     /// The call's meter. `None` once [`Exchange::take_meter`] was called.

@@ -22,6 +22,7 @@ use tidegate_wire::{WireError, host::Endpoint};
 
 pub use clocks::{Clock, Clocks};
 pub use connect::{ConnectOptions, HttpVersion};
+pub use connection::Headers;
 pub use credentials::Credentials;
 pub use exchange::Exchange;
 pub use meter::{CallRecord, Cause, HangUp, Meter, Outcome, Provenance, Recorder};

@@ -12,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http::HeaderValue;
 use parking_lot::Mutex;
 use tidegate_wire::{ErrorClass, WireError};
 
@@ -63,11 +62,8 @@ impl Origin {
     }
 
     /// Host and port, as the `host` header has them.
-    pub(crate) fn host_header(&self) -> Result<HeaderValue, WireError> {
-        let authority = self.0.uri.authority().map_or("", |authority| authority.as_str());
-        HeaderValue::try_from(authority).map_err(|_| {
-            WireError::new(ErrorClass::Internal, "the base URL's host is no header value")
-        })
+    pub(crate) fn authority(&self) -> &str {
+        self.0.uri.authority().map_or("", |authority| authority.as_str())
     }
 }
 

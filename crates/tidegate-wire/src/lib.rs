@@ -2,8 +2,8 @@
 //! events go out.
 //!
 //! What is here: the hub types that every dialect translates to and from ([`hub`]), framing ([`framing`]), dialects
-//! ([`dialect`]), hosts as rows of data ([`host`]), request signing ([`auth`]), and the two machines that put them
-//! together: [`outbound`] makes the backend's request out of the caller's, [`reply`] turns the backend's bytes into what
+//! ([`dialect`]), HTTP/1.1 ([`http1`]), hosts as rows of data ([`host`]), request signing ([`auth`]), and the two machines
+//! that put them together: [`outbound`] makes the backend's request out of the caller's, [`reply`] turns the backend's bytes into what
 //! the caller gets.
 //!
 //! What is never here: sockets, clocks, randomness, logging, global state. Called by `tidegate-engine`, by the SDK crate
@@ -14,6 +14,7 @@ pub mod dialect;
 pub mod error;
 pub mod framing;
 pub mod host;
+pub mod http1;
 pub mod hub;
 pub mod outbound;
 pub mod reply;

@@ -28,14 +28,16 @@ use crate::{ChatResponse, Error, response::Accumulator};
 /// after [`Event::End`] is a complete call; one that is dropped before has been given up.
 pub struct ChatStream {
     exchange: Exchange<Event>,
+    headers: HeaderMap,
     call_id: Box<str>,
     hang_up: Arc<HangUp>,
     over: bool,
 }
 
 impl ChatStream {
-    pub(crate) fn new(exchange: Exchange<Event>, call_id: String, hang_up: Arc<HangUp>) -> Self {
-        Self { exchange, call_id: call_id.into(), hang_up, over: false }
+    pub(crate) fn new(mut exchange: Exchange<Event>, call_id: String, hang_up: Arc<HangUp>) -> Self {
+        let headers = exchange.take_headers().into_map();
+        Self { exchange, headers, call_id: call_id.into(), hang_up, over: false }
     }
 
     /// The call's id, as in its [`CallRecord`](crate::CallRecord).
@@ -45,7 +47,7 @@ impl ChatStream {
 
     /// Header fields of the backend's reply: rate limits, the backend's own request id.
     pub fn headers(&self) -> &HeaderMap {
-        self.exchange.headers()
+        &self.headers
     }
 
     /// The next event; `None` once the reply is over.

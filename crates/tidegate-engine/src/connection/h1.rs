@@ -1,74 +1,63 @@
-//! An HTTP/1.1 connection whose owner polls it.
+//! An HTTP/1.1 connection that belongs to one call at a time.
 //!
-//! hyper separates a connection into a future that does the I/O and handles that talk to it. The usual way is to spawn the
-//! future; then a dropped reply only asks that task to close. Here the reply owns the future too and polls it in place:
-//! no task, no hand-over, and the socket is closed by the time the drop returns.
+//! The socket is written and read in place by whoever awaits the reply: no task, no channel, no hand-over, and it is closed
+//! by the time the drop returns. What the bytes mean is `tidegate_wire::http1`'s business. While nothing is there to be
+//! read no read buffer is kept: most of a stream's life is waiting.
 
 use std::{
     future::Future,
+    io::{self, IoSlice},
     pin::Pin,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, header};
-use http_body_util::Full;
-use hyper::{
-    body::{Body as _, Incoming},
-    client::conn::http1,
+use bytes::{Buf as _, Bytes, BytesMut};
+use tidegate_wire::{
+    ErrorClass, WireError,
+    http1::{BodyDecoder, Decoded, ReplyHead},
 };
-use hyper_util::rt::TokioIo;
-use tidegate_wire::{ErrorClass, WireError};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
-use super::{Body, Head, Home, broken};
-use crate::connect::{Probe, Stream};
-
-type Driver = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
+use super::{Body, Head, Headers, Home, Unsent, broken};
+use crate::connect::Stream;
 
 /// An HTTP/1.1 connection without a call on it, or with one that has not been answered.
 pub(crate) struct H1Connection {
-    requests: http1::SendRequest<Full<Bytes>>,
-    /// Always there but while being dropped.
-    driver: Option<Box<Driver>>,
+    stream: Stream,
+    /// Bytes that have been read and not handed on.
+    buffer: BytesMut,
+    /// How much room is made for a read.
+    room: usize,
+    outgoing: Outgoing,
     /// Whether a call is on it: being dropped then means that the call was given up.
     busy: bool,
     /// Whether it has carried a call before: then its peer may have closed it without our knowing yet.
     used: bool,
-    probe: Probe,
 }
 
 impl H1Connection {
-    pub(crate) async fn handshake(stream: Stream) -> Result<Self, WireError> {
-        let probe = stream.probe();
-        let (requests, driver) = http1::Builder::new()
-            .max_buf_size(MAX_BUFFER)
-            .handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| broken("the backend connection failed", error))?;
-        Ok(Self { requests, driver: Some(Box::new(driver)), busy: false, used: false, probe })
-    }
-
-    /// Whether an idle connection can still be used, by what the operating system knows of it now.
-    pub(crate) fn is_alive(&mut self) -> bool {
-        self.probe.set(true);
-        let alive = self.is_reusable();
-        self.probe.set(false);
-        alive
-    }
-
-    /// Whether a request can be sent: open, idle, and nothing unread in it, as far as the runtime has noticed.
-    fn is_reusable(&mut self) -> bool {
-        // The waker is replaced at the next poll by whoever takes the connection; nobody waits for an idle one.
-        let mut cx = Context::from_waker(Waker::noop());
-        self.poll_driver(&mut cx).is_pending() && self.requests.is_ready()
-    }
-
-    /// Moves bytes. Ready once the connection has ended.
-    fn poll_driver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match &mut self.driver {
-            Some(driver) => Pin::new(driver.as_mut()).poll(cx).map(drop),
-            None => Poll::Ready(()),
+    pub(crate) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            room: MIN_ROOM,
+            outgoing: Outgoing::default(),
+            busy: false,
+            used: false,
         }
+    }
+
+    /// Whether an idle connection can still be used: open, and nothing unread in it, by what the operating system knows of
+    /// it now.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        // Under TLS there may be records that are no data; what is left behind them is the socket's to say.
+        let mut byte = [0];
+        let quiet = !self.stream.is_tls()
+            || Pin::new(&mut self.stream)
+                .poll_read(&mut Context::from_waker(Waker::noop()), &mut ReadBuf::new(&mut byte))
+                .is_pending();
+        quiet && self.stream.is_quiet()
     }
 
     /// Whether it has carried a call before.
@@ -76,125 +65,184 @@ impl H1Connection {
         self.used
     }
 
-    /// Sends `request` (origin form, with `host`) and waits for the head of the reply. A request that the backend has not
-    /// taken leaves its header fields, to be sent on another connection.
+    /// Sends a request and waits for the head of the reply.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
     pub(crate) fn send(
         mut self,
-        request: Request<Full<Bytes>>,
+        head: Vec<u8>,
+        body: Bytes,
         home: Home,
-    ) -> impl Future<Output = Result<Result<(Head, Body), HeaderMap>, WireError>> {
+    ) -> impl Future<Output = Result<Result<(Head, Body), Unsent>, WireError>> {
         self.busy = true;
-        // Takes the request now, so that the future need not hold it.
-        let mut response = Box::pin(self.requests.try_send_request(request));
+        self.outgoing = Outgoing { head, sent: 0, body };
         async move {
-            let response = std::future::poll_fn(|cx| {
-                // The driver first: it is what makes the response ready.
-                let driven = self.poll_driver(cx);
-                match response.as_mut().poll(cx) {
-                    Poll::Pending if driven.is_ready() => Poll::Ready(None),
-                    polled => polled.map(Some),
-                }
-            })
-            .await;
-            let response = match response {
-                Some(Ok(response)) => response,
-                Some(Err(mut error)) => {
-                    if let Some(request) = error.take_message() {
-                        return Ok(Err(request.into_parts().0.headers));
-                    }
-                    return Err(broken(UNANSWERED, error.into_error()));
-                }
-                // hyper resolves the response before its driver ends.
-                None => {
-                    let error = WireError::new(ErrorClass::UpstreamBroke, UNANSWERED);
-                    return Err(error.with_code("upstream_connection"));
-                }
+            let Some(head) = std::future::poll_fn(|cx| self.poll_head(cx)).await? else {
+                return Ok(Err(Unsent));
             };
-            let (head, incoming) = response.into_parts();
-            let closing = head.headers.get(header::CONNECTION).is_some_and(|value| value == "close");
             self.used = true;
-            let body = H1Body { incoming, connection: self, home, driven: false, closing };
-            Ok(Ok((Head { status: head.status, headers: head.headers }, Body::H1(body))))
+            let block = self.buffer.split_to(head.length).freeze();
+            let body = H1Body { connection: self, decoder: head.body, home, closing: head.closing };
+            Ok(Ok((Head { status: head.status, headers: Headers::block(block) }, Body::H1(body))))
         }
+    }
+
+    /// Writes what is left of the request and reads until the head of the reply is there. `None`: the backend has not
+    /// taken anything of the request.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ReplyHead>, WireError>> {
+        loop {
+            // A backend that refuses early answers before it has read everything, and may not read the rest: a write that
+            // fails is not the end, as long as a head may still come.
+            if let Poll::Ready(Err(error)) = self.outgoing.poll(cx, &mut self.stream) {
+                if self.outgoing.is_untouched() {
+                    return Poll::Ready(Ok(None));
+                }
+                tracing::debug!(%error, "the backend stopped reading the request");
+                self.outgoing.give_up();
+            }
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) => {
+                    let error = WireError::new(ErrorClass::UpstreamBroke, UNANSWERED);
+                    return Poll::Ready(Err(error.with_code("upstream_connection")));
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(broken(UNANSWERED, error))),
+            }
+            while let Some(head) = ReplyHead::parse(&self.buffer)? {
+                if !head.status.is_informational() {
+                    return Poll::Ready(Ok(Some(head)));
+                }
+                self.buffer.advance(head.length);
+            }
+        }
+    }
+
+    /// Reads what is there. 0: the backend has closed.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.buffer.capacity() - self.buffer.len() < MIN_ROOM / 4 {
+            self.buffer.reserve(self.room);
+        }
+        let room = self.buffer.capacity() - self.buffer.len();
+        let polled = poll_read_buf(Pin::new(&mut self.stream), cx, &mut self.buffer);
+        match &polled {
+            Poll::Pending if self.buffer.is_empty() => self.buffer = BytesMut::new(),
+            // A large reply is read in large pieces.
+            Poll::Ready(Ok(read)) if *read == room => self.room = (self.room * 2).min(MAX_ROOM),
+            Poll::Ready(Ok(read)) if *read < room / 4 => self.room = (self.room / 2).max(MIN_ROOM),
+            _ => {}
+        }
+        polled
     }
 }
 
 impl Drop for H1Connection {
     fn drop(&mut self) {
-        if self.busy
-            && let Some(driver) = self.driver.take()
-        {
-            driver.into_parts().io.inner().close_abruptly();
+        if self.busy {
+            self.stream.close_abruptly();
         }
+    }
+}
+
+/// A request on its way out.
+#[derive(Default)]
+struct Outgoing {
+    head: Vec<u8>,
+    /// How much of the head has been written.
+    sent: usize,
+    body: Bytes,
+}
+
+impl Outgoing {
+    fn is_untouched(&self) -> bool {
+        self.sent == 0 && !self.head.is_empty()
+    }
+
+    fn is_over(&self) -> bool {
+        self.head.is_empty()
+    }
+
+    /// Forgets what has not been written.
+    fn give_up(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Writes what the socket takes. Ready once all is written.
+    fn poll(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
+        while !self.is_over() {
+            let head = self.head.get(self.sent..).unwrap_or_default();
+            if head.is_empty() && self.body.is_empty() {
+                ready!(Pin::new(&mut *stream).poll_flush(cx))?;
+                self.give_up();
+                break;
+            }
+            let pieces = [IoSlice::new(head), IoSlice::new(&self.body)];
+            let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &pieces))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            let of_head = written.min(head.len());
+            self.sent += of_head;
+            self.body.advance(written - of_head);
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
 /// The body of an HTTP/1.1 reply, and the connection.
 pub(crate) struct H1Body {
-    incoming: Incoming,
     connection: H1Connection,
+    decoder: BodyDecoder,
     home: Home,
-    /// Whether the driver has run to its end.
-    driven: bool,
     closing: bool,
 }
 
 impl H1Body {
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, WireError>>> {
+        let connection = &mut self.connection;
+        // Some answer while they are still being sent to.
+        if let Poll::Ready(Err(error)) = connection.outgoing.poll(cx, &mut connection.stream) {
+            tracing::debug!(%error, "the backend stopped reading the request");
+            connection.outgoing.give_up();
+            self.closing = true;
+        }
         loop {
-            if let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) {
-                match frame {
-                    Some(Ok(frame)) => match frame.into_data() {
-                        Ok(data) => return Poll::Ready(Some(Ok(data))),
-                        Err(_trailers) => continue,
-                    },
-                    Some(Err(error)) => {
-                        return Poll::Ready(Some(Err(broken("the backend's reply broke off", error))));
-                    }
-                    None => return Poll::Ready(None),
-                }
+            match self.decoder.decode(&mut connection.buffer) {
+                Ok(Decoded::Data(data)) => return Poll::Ready(Some(Ok(data))),
+                Ok(Decoded::End) => return Poll::Ready(None),
+                Ok(Decoded::More) => {}
+                Err(error) => return Poll::Ready(Some(Err(error))),
             }
-            if self.driven {
-                // The driver has ended and left neither a frame nor an end: nothing more can come.
-                return Poll::Ready(Some(Err(WireError::new(
-                    ErrorClass::Truncated,
-                    "the backend closed the connection inside its reply",
-                ))));
-            }
-            match self.connection.poll_driver(cx) {
-                Poll::Ready(()) => self.driven = true,
-                Poll::Pending => {
-                    // The driver may have put a frame into the body just now.
-                    let polled = Pin::new(&mut self.incoming).poll_frame(cx);
-                    match polled {
-                        Poll::Pending => return Poll::Pending,
-                        Poll::Ready(Some(Ok(frame))) => {
-                            if let Ok(data) = frame.into_data() {
-                                return Poll::Ready(Some(Ok(data)));
-                            }
-                        }
-                        Poll::Ready(Some(Err(error))) => {
-                            return Poll::Ready(Some(Err(broken("the backend's reply broke off", error))));
-                        }
-                        Poll::Ready(None) => return Poll::Ready(None),
-                    }
+            match ready!(connection.poll_fill(cx)) {
+                Ok(0) if self.decoder.ends_here() => return Poll::Ready(None),
+                Ok(0) => {
+                    return Poll::Ready(Some(Err(WireError::new(
+                        ErrorClass::UpstreamBroke,
+                        "the backend closed the connection inside its reply",
+                    )
+                    .with_code("upstream_connection"))));
                 }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(broken("the backend's reply broke off", error)))),
             }
         }
     }
 
-    /// Puts the connection back, if it can carry another call.
+    /// The body has ended: puts the connection back, if it can carry another call.
     pub(crate) fn give_back(mut self) {
-        if !self.driven && !self.closing && self.connection.is_reusable() {
-            self.connection.busy = false;
+        let connection = &mut self.connection;
+        let reusable = !self.closing && connection.buffer.is_empty() && connection.outgoing.is_over();
+        // Nothing is given up by closing it now.
+        connection.busy = false;
+        if reusable {
+            connection.buffer = BytesMut::new();
             self.home.pool.give_back(&self.home.origin, self.connection);
         }
     }
 }
 
-/// Bound of hyper's buffers for one connection, in bytes: the largest head, and how much is read ahead.
-const MAX_BUFFER: usize = 64 * 1024;
+/// Room for a read, in bytes: for most events of a stream, and many whole replies.
+const MIN_ROOM: usize = 4 * 1024;
+/// Room for a read of a large reply, in bytes.
+const MAX_ROOM: usize = 64 * 1024;
 const UNANSWERED: &str = "the backend closed the connection before it answered";

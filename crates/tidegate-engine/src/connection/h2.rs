@@ -19,7 +19,7 @@ use http::Request;
 use parking_lot::Mutex;
 use tidegate_wire::WireError;
 
-use super::{Body, Head, Unsent, broken};
+use super::{Body, Head, Headers, Unsent, broken};
 use crate::connect::Stream;
 
 /// A handle of a shared connection, holding a place for one stream.
@@ -137,7 +137,7 @@ impl H2Handle {
             Err(error) => return Err(broken("the backend refused the HTTP/2 stream", error)),
         };
         let body = H2Body { incoming, upload, handle: self };
-        Ok(Ok((Head { status: head.status, headers: head.headers }, Body::H2(body))))
+        Ok(Ok((Head { status: head.status, headers: Headers::map(head.headers) }, Body::H2(body))))
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use tidegate_wire::{ErrorClass, WireError};
+use tidegate_wire::{ErrorClass, WireError, http1};
 
 pub(crate) use h1::H1Connection;
 pub(crate) use h2::H2Handle;
@@ -32,7 +32,39 @@ pub(crate) struct Unsent;
 /// The head of a reply.
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
+    pub(crate) headers: Headers,
+}
+
+/// The header fields of a reply, not read yet: few calls look at them.
+pub struct Headers(Form);
+
+enum Form {
+    /// An HTTP/1.1 head as it came. It keeps the buffer that it was read into.
+    Block(Bytes),
+    Map(HeaderMap),
+}
+
+impl Headers {
+    fn block(head: Bytes) -> Self {
+        Self(Form::Block(head))
+    }
+
+    fn map(fields: HeaderMap) -> Self {
+        Self(Form::Map(fields))
+    }
+
+    /// None.
+    pub(crate) fn none() -> Self {
+        Self::map(HeaderMap::new())
+    }
+
+    /// Reads them.
+    pub fn into_map(self) -> HeaderMap {
+        match self.0 {
+            Form::Block(head) => http1::header_fields(&head),
+            Form::Map(map) => map,
+        }
+    }
 }
 
 /// The body of a reply, and with it the connection or stream.

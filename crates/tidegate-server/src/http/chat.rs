@@ -32,7 +32,8 @@ pub(super) async fn answer(
     let call = prepare(gateway, context, id, body)?;
     let streaming = call.streaming;
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
-    exchange.release_headers();
+    // Of no use here, and they keep a read buffer.
+    drop(exchange.take_headers());
     if streaming {
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
