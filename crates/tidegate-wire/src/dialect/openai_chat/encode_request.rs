@@ -39,7 +39,7 @@ pub(crate) fn encode_request_as(request: &ChatRequest, shape: RequestShape<'_>) 
     fields.put_some("response_format", request.response_format.as_ref().map(response_format));
     put_sampling(request, &mut fields);
     put_limits(request, shape, &mut fields);
-    fields.put_some("reasoning_effort", request.reasoning_effort.as_ref().map(effort));
+    fields.put_some("reasoning_effort", request.reasoning_effort.as_ref().map(ReasoningEffort::as_openai));
     if !request.metadata.is_empty() {
         fields.put("metadata", request.metadata.clone());
     }
@@ -81,19 +81,6 @@ fn put_stream(request: &ChatRequest, shape: RequestShape<'_>, fields: &mut Field
     options.extend(&stream.extras);
     if !options.0.is_empty() {
         fields.put("stream_options", options.0);
-    }
-}
-
-fn effort(effort: &ReasoningEffort) -> &str {
-    match effort {
-        ReasoningEffort::None => "none",
-        ReasoningEffort::Minimal => "minimal",
-        ReasoningEffort::Low => "low",
-        ReasoningEffort::Medium => "medium",
-        ReasoningEffort::High => "high",
-        ReasoningEffort::XHigh => "xhigh",
-        ReasoningEffort::Max => "max",
-        ReasoningEffort::Other(other) => other,
     }
 }
 
