@@ -30,6 +30,19 @@ fn a_frame_is_held_until_it_is_complete() {
     assert_eq!(pushed(&mut relay, tail.to_owned()).concat(), CHUNK.as_bytes());
 }
 
+/// A byte order mark counts as the first bytes of a body only, and heartbeats or what is withheld change which those are.
+#[test]
+fn a_byte_order_mark_means_to_the_caller_what_it_meant_to_us() {
+    let verdict = "data: {\"id\":\"\",\"object\":\"\",\"choices\":[],\"prompt_filter_results\":[]}\n\n";
+    let marked = |block: &str| format!("\u{feff}{block}");
+    let mut relay = Relay::new(1, true);
+    assert_eq!(pushed(&mut relay, marked(CHUNK)).concat(), CHUNK.as_bytes());
+    let mut relay = Relay::new(1, true);
+    let sent = pushed(&mut relay, format!("{verdict}{}{CHUNK}", marked("data: no event\n\n"))).concat();
+    assert!(!sent.starts_with("\u{feff}".as_bytes()), "{sent:?}");
+    assert_eq!(relay.progress().content_bytes, 1);
+}
+
 #[test]
 fn a_frame_that_never_ends_is_an_error_and_not_a_leak() {
     let mut relay = Relay::new(1, true);
