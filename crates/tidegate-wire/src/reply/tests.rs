@@ -108,6 +108,15 @@ fn a15_a_stream_that_refuses_our_key_never_quotes_it() {
     }
 }
 
+/// O1: the backend is well, so no one need cool it down or try another.
+#[test]
+fn o1_an_error_event_that_blames_the_request_blames_the_caller() {
+    let event =
+        "data: {\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\",\"param\":\"p\"}}\n\n";
+    let (error, _) = failed(Box::new(Relay::new(1, true)), &[Bytes::from_static(event.as_bytes())]);
+    assert_eq!((error.class(), error.param()), (ErrorClass::BadRequest, Some("p")));
+}
+
 #[test]
 fn a_whole_reply_that_refuses_our_key_is_not_relayed() {
     let (error, sent) = failed(Box::new(WholeRelay::new(1)), &[Bytes::from_static(REFUSED_KEY.as_bytes())]);
