@@ -75,9 +75,7 @@ fn classify(kind: Option<&str>, status: u16, message: &str) -> ErrorClass {
         "ModelErrorException" | "ModelStreamErrorException" | "InternalServerException" => {
             ErrorClass::UpstreamBroke
         }
-        "AccessDeniedException" | "ExpiredTokenException" | "UnrecognizedClientException" => {
-            ErrorClass::UpstreamAuth
-        }
+        kind if CREDENTIALS.contains(&kind) => ErrorClass::UpstreamAuth,
         _ => classify_status(status, message),
     }
 }
@@ -132,7 +130,7 @@ fn modelled_status(kind: &str) -> u16 {
         "ServiceUnavailableException" => 503,
         "ModelStreamErrorException" | "ModelErrorException" => 424,
         "ModelTimeoutException" => 408,
-        "AccessDeniedException" | "ExpiredTokenException" | "UnrecognizedClientException" => 403,
+        kind if CREDENTIALS.contains(&kind) => 403,
         "ResourceNotFoundException" => 404,
         "ValidationException" | "ServiceQuotaExceededException" | "ConflictException" => 400,
         _ => 500,
@@ -169,6 +167,24 @@ impl ErrorBody {
         }
     }
 }
+
+/// Refusals of who we are. Known by name and not only by status, for AWS's words on a wrong signature quote the request that
+/// was signed (IAM User Guide, "Troubleshoot signed requests"), session token included.
+const CREDENTIALS: &[&str] = &[
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "UnrecognizedClientException",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "InvalidClientTokenId",
+    "RequestExpired",
+    "NotAuthorized",
+    "OptInRequired",
+];
 
 /// Texts of a prompt that does not fit, lower case; all parts of a row must occur.
 const CONTEXT_OVERFLOW: &[&[&str]] = &[
