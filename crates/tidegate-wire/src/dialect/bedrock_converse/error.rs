@@ -46,8 +46,9 @@ pub(super) fn decode_error_message(code: &str, message: &[u8]) -> WireError {
     build(Some(&kind), status, message)
 }
 
-/// `malformed_model_output`, `malformed_tool_use`: the model failed, and a finish reason would hide it.
-pub(super) fn malformed_stop(reason: &str) -> WireError {
+/// `malformed_model_output`, `malformed_tool_use`: the model failed, and a finish reason would hide it. `error` is not in the
+/// service model; as a finish reason it would mean a failure to callers, after a call that counted as a success.
+pub(super) fn failed_stop(reason: &str) -> WireError {
     let message = format!("the model's answer was cut off: Bedrock reports {reason}");
     WireError::new(ErrorClass::UpstreamBroke, message).with_code(reason)
 }
