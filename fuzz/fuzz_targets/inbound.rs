@@ -2,8 +2,10 @@
 //! to the same.
 #![no_main]
 
+mod json;
+
 use bytes::Bytes;
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use tidegate_wire::{
     dialect::openai_chat::{Inbound, encode_request},
     host::row,
@@ -21,4 +23,8 @@ fuzz_target!(|input: &[u8]| {
         let again = Inbound::parse(encode_request(&hub).into()).and_then(|inbound| inbound.decode());
         assert_eq!(again.as_ref(), Ok(&hub));
     }
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    json::mutate(data, size, max_size, seed)
 });

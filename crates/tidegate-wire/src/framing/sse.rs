@@ -10,6 +10,9 @@ use memchr::memchr2;
 use super::{Frame, too_long};
 use crate::WireError;
 
+/// UTF-8's. It may stand at the beginning of a body.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Cuts bytes into blocks. Every byte is looked at once and copied at most once.
 #[derive(Debug)]
 pub(crate) struct Splitter {
@@ -128,7 +131,7 @@ pub(crate) struct Fields<'a> {
 
 /// Reads the fields of one block; `first` allows a byte order mark.
 pub(crate) fn read_block(first: bool, block: &[u8]) -> Option<Fields<'_>> {
-    let block = match block.strip_prefix(b"\xef\xbb\xbf") {
+    let block = match block.strip_prefix(BYTE_ORDER_MARK) {
         Some(rest) if first => rest,
         _ => block,
     };

@@ -24,7 +24,7 @@ pub struct Endpoint {
     pub host: &'static HostRow,
     /// Scheme, authority and path prefix, without a trailing slash, for example `https://api.openai.com/v1`.
     pub base_url: String,
-    /// Azure's `api-version`; `None` selects the v1 surface.
+    /// Azure's `api-version`; a dated one selects the deployments surface, an undated one or `None` the v1 surface.
     pub api_version: Option<String>,
     /// AWS region, for signing.
     pub region: Option<String>,

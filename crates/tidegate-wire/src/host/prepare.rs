@@ -119,19 +119,23 @@ impl Endpoint {
         })
     }
 
-    /// The deployments surface if an API version is set, else v1. A base URL may already hold a part of the path, as
-    /// Azure's portal shows it: `/openai`, `/openai/v1`, a whole deployment, or `/models` (model inference).
+    /// The deployments surface if a dated API version is set, else v1, which knows only undated ones (`preview`). A base URL
+    /// may already hold a part of the path, as Azure's portal shows it: `/openai`, `/openai/v1`, a whole deployment, or
+    /// `/models` (model inference).
     fn azure_uri(&self, base: &str, deployment: &str) -> String {
-        let Some(version) = &self.api_version else {
-            let resource = base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai"));
-            return format!("{}/openai/v1/chat/completions", resource.unwrap_or(base));
-        };
-        let version = utf8_percent_encode(version, SEGMENT);
+        let version = self.api_version.as_deref();
+        let query = version.map(|version| format!("?api-version={}", utf8_percent_encode(version, SEGMENT)));
+        let query = query.unwrap_or_default();
         if base.ends_with("/models") || base.contains("/openai/deployments/") {
-            return format!("{base}/chat/completions?api-version={version}");
+            return format!("{base}/chat/completions{query}");
         }
-        let resource = base.strip_suffix("/openai").unwrap_or(base);
-        format!("{resource}/openai/deployments/{deployment}/chat/completions?api-version={version}")
+        let resource =
+            base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base);
+        let surface = match self.dated_version() {
+            Some(_) => format!("deployments/{deployment}"),
+            None => "v1".to_owned(),
+        };
+        format!("{resource}/openai/{surface}/chat/completions{query}")
     }
 
     /// Azure's v1 surface does not, but knows no such model either.
@@ -143,10 +147,15 @@ impl Endpoint {
         self.host.quirks.contains(&quirk)
     }
 
-    /// Dated versions sort as text; an undated one (`preview`, `latest`) is newer than all of them.
     fn knows_stream_options(&self) -> bool {
-        let dated = self.api_version.as_deref().filter(|version| version.starts_with("20"));
-        !self.has(Quirk::DatesStreamOptions) || dated.is_none_or(|version| version >= "2024-09-01")
+        // Dated versions sort as text.
+        !self.has(Quirk::DatesStreamOptions)
+            || self.dated_version().is_none_or(|version| version >= "2024-09-01")
+    }
+
+    /// An undated version (`preview`, `latest`) is newer than all of them.
+    fn dated_version(&self) -> Option<&str> {
+        self.api_version.as_deref().filter(|version| version.starts_with("20"))
     }
 
     /// Known by name: the o-series and gpt-5 and its successors, `gpt-5-chat` included. A deployment with a name of its

@@ -56,6 +56,31 @@ fn azure_without_an_api_version_is_the_v1_surface() {
     }
 }
 
+/// Such a version is one of the v1 surface, which has no other.
+#[test]
+fn azure_with_an_undated_api_version_is_the_v1_surface() {
+    for base in [
+        "https://r.openai.azure.com",
+        "https://r.openai.azure.com/openai",
+        "https://r.openai.azure.com/openai/v1",
+    ] {
+        let endpoint = endpoint("azure", Some(base), Some("preview"));
+        assert_eq!(
+            uri(&endpoint, "d"),
+            "https://r.openai.azure.com/openai/v1/chat/completions?api-version=preview"
+        );
+    }
+}
+
+#[test]
+fn azure_with_a_dated_api_version_is_the_deployments_surface_whatever_the_base_url_names() {
+    let endpoint = endpoint("azure", Some("https://r.openai.azure.com/openai/v1"), Some("2024-10-21"));
+    assert_eq!(
+        uri(&endpoint, "d"),
+        "https://r.openai.azure.com/openai/deployments/d/chat/completions?api-version=2024-10-21"
+    );
+}
+
 #[test]
 fn azure_model_inference_keeps_its_path() {
     let endpoint =

@@ -321,3 +321,19 @@ pub enum ReasoningEffort {
     /// A level that is newer than this code.
     Other(String),
 }
+
+impl ReasoningEffort {
+    /// OpenAI's spelling, which most families of models share.
+    pub fn as_openai(&self) -> &str {
+        match self {
+            Self::None => "none",
+            Self::Minimal => "minimal",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::XHigh => "xhigh",
+            Self::Max => "max",
+            Self::Other(other) => other,
+        }
+    }
+}

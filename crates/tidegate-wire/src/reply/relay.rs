@@ -20,7 +20,7 @@ use crate::{
     },
     framing::{
         Frame, MAX_FRAME,
-        sse::{LineEnds, is_complete_without_blank_line, read_block, single_data_line},
+        sse::{BYTE_ORDER_MARK, LineEnds, is_complete_without_blank_line, read_block, single_data_line},
     },
     hub::{Event, ReplyStart},
 };
@@ -71,6 +71,17 @@ impl Relay {
             return Err(too_long());
         }
         let first = std::mem::take(&mut self.first);
+        let Some(behind_mark) = block.strip_prefix(BYTE_ORDER_MARK) else { return self.judge_block(block) };
+        // The mark counts as the very first bytes only, and those are not the same for us and for the caller: heartbeats may
+        // stand before them, or the first event may be withheld. So ours is left out, and another kept from being the first.
+        let (lead, block) = if first { ("", behind_mark) } else { ("\n", block) };
+        Ok(match self.judge_block(block)? {
+            Verdict::Forward => Verdict::Replace([lead.as_bytes(), block].concat()),
+            other => other,
+        })
+    }
+
+    fn judge_block(&mut self, block: &[u8]) -> Result<Verdict, WireError> {
         if let Some(data) =
             single_data_line(block).filter(|_| self.start.is_some() && self.waiting.is_empty())
             && let Some(plain) = scan(data)
@@ -84,7 +95,7 @@ impl Relay {
             }
             return Ok(Verdict::Forward);
         }
-        match read_block(first, block) {
+        match read_block(false, block) {
             Some(fields) => self.inspect(&fields.event, &fields.data),
             // A comment, the backend's own heartbeat.
             None => Ok(Verdict::Forward),

@@ -34,6 +34,19 @@ fn a_frame_is_held_until_it_is_complete() {
     assert_eq!(pushed(&mut relay, tail.to_owned()).concat(), CHUNK.as_bytes());
 }
 
+/// A byte order mark counts as the first bytes of a body only, and heartbeats or what is withheld change which those are.
+#[test]
+fn a_byte_order_mark_means_to_the_caller_what_it_meant_to_us() {
+    let verdict = "data: {\"id\":\"\",\"object\":\"\",\"choices\":[],\"prompt_filter_results\":[]}\n\n";
+    let marked = |block: &str| format!("\u{feff}{block}");
+    let mut relay = Relay::new(1, true);
+    assert_eq!(pushed(&mut relay, marked(CHUNK)).concat(), CHUNK.as_bytes());
+    let mut relay = Relay::new(1, true);
+    let sent = pushed(&mut relay, format!("{verdict}{}{CHUNK}", marked("data: no event\n\n"))).concat();
+    assert!(!sent.starts_with("\u{feff}".as_bytes()), "{sent:?}");
+    assert_eq!(relay.progress().content_bytes, 1);
+}
+
 #[test]
 fn a_frame_that_never_ends_is_an_error_and_not_a_leak() {
     let mut relay = Relay::new(1, true);
@@ -97,6 +110,15 @@ fn a15_a_stream_that_refuses_our_key_never_quotes_it() {
             );
         }
     }
+}
+
+/// O1: the backend is well, so no one need cool it down or try another.
+#[test]
+fn o1_an_error_event_that_blames_the_request_blames_the_caller() {
+    let event =
+        "data: {\"error\":{\"message\":\"no\",\"type\":\"invalid_request_error\",\"param\":\"p\"}}\n\n";
+    let (error, _) = failed(Box::new(Relay::new(1, true)), &[Bytes::from_static(event.as_bytes())]);
+    assert_eq!((error.class(), error.param()), (ErrorClass::BadRequest, Some("p")));
 }
 
 #[test]

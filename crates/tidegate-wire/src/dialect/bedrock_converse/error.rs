@@ -46,8 +46,9 @@ pub(super) fn decode_error_message(code: &str, message: &[u8]) -> WireError {
     build(Some(&kind), status, message)
 }
 
-/// `malformed_model_output`, `malformed_tool_use`: the model failed, and a finish reason would hide it.
-pub(super) fn malformed_stop(reason: &str) -> WireError {
+/// `malformed_model_output`, `malformed_tool_use`: the model failed, and a finish reason would hide it. `error` is not in the
+/// service model; as a finish reason it would mean a failure to callers, after a call that counted as a success.
+pub(super) fn failed_stop(reason: &str) -> WireError {
     let message = format!("the model's answer was cut off: Bedrock reports {reason}");
     WireError::new(ErrorClass::UpstreamBroke, message).with_code(reason)
 }
@@ -75,9 +76,7 @@ fn classify(kind: Option<&str>, status: u16, message: &str) -> ErrorClass {
         "ModelErrorException" | "ModelStreamErrorException" | "InternalServerException" => {
             ErrorClass::UpstreamBroke
         }
-        "AccessDeniedException" | "ExpiredTokenException" | "UnrecognizedClientException" => {
-            ErrorClass::UpstreamAuth
-        }
+        kind if CREDENTIALS.contains(&kind) => ErrorClass::UpstreamAuth,
         _ => classify_status(status, message),
     }
 }
@@ -132,7 +131,7 @@ fn modelled_status(kind: &str) -> u16 {
         "ServiceUnavailableException" => 503,
         "ModelStreamErrorException" | "ModelErrorException" => 424,
         "ModelTimeoutException" => 408,
-        "AccessDeniedException" | "ExpiredTokenException" | "UnrecognizedClientException" => 403,
+        kind if CREDENTIALS.contains(&kind) => 403,
         "ResourceNotFoundException" => 404,
         "ValidationException" | "ServiceQuotaExceededException" | "ConflictException" => 400,
         _ => 500,
@@ -169,6 +168,24 @@ impl ErrorBody {
         }
     }
 }
+
+/// Refusals of who we are. Known by name and not only by status, for AWS's words on a wrong signature quote the request that
+/// was signed (IAM User Guide, "Troubleshoot signed requests"), session token included.
+const CREDENTIALS: &[&str] = &[
+    "AccessDeniedException",
+    "ExpiredTokenException",
+    "UnrecognizedClientException",
+    "InvalidSignatureException",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "IncompleteSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "InvalidClientTokenId",
+    "RequestExpired",
+    "NotAuthorized",
+    "OptInRequired",
+];
 
 /// Texts of a prompt that does not fit, lower case; all parts of a row must occur.
 const CONTEXT_OVERFLOW: &[&[&str]] = &[

@@ -142,7 +142,7 @@ fn decode_message(value: Value, path: &str) -> Result<Message, WireError> {
         parts.extend(content);
     }
     if role == Role::Assistant {
-        parts.extend(fields.string("refusal")?.map(Part::Refusal));
+        parts.extend(fields.string("refusal")?.filter(|text| !text.is_empty()).map(Part::Refusal));
         for (at, call) in fields.array("tool_calls")?.unwrap_or_default().into_iter().enumerate() {
             parts.push(Part::ToolCall(decode_tool_call(call, &format!("{path}.tool_calls[{at}]"))?));
         }
@@ -167,6 +167,7 @@ fn decode_reasoning(fields: &mut Object) -> Result<Vec<Part>, WireError> {
         .enumerate()
         .map(|(at, block)| decode_thinking(block, &format!("{blocks_path}[{at}]")))
         .collect::<Result<Vec<_>, _>>()?;
+    blocks.retain(|block| *block != Reasoning::default());
     match text {
         Some(text) if blocks.is_empty() => blocks.push(Reasoning { text, ..Reasoning::default() }),
         Some(text) => complete_signed_block(&mut blocks, text),
@@ -177,10 +178,13 @@ fn decode_reasoning(fields: &mut Object) -> Result<Vec<Part>, WireError> {
 
 fn decode_thinking(block: Value, path: &str) -> Result<Reasoning, WireError> {
     let mut block = Object::new(block, path)?;
+    if let Some(data) = block.string("data")? {
+        return Ok(Reasoning { redacted: Some(data), ..Reasoning::default() });
+    }
     Ok(Reasoning {
         text: block.string("thinking")?.unwrap_or_default(),
         signature: block.string("signature")?,
-        redacted: block.string("data")?,
+        redacted: None,
     })
 }
 

@@ -39,7 +39,7 @@ pub(crate) fn encode_request_as(request: &ChatRequest, shape: RequestShape<'_>) 
     fields.put_some("response_format", request.response_format.as_ref().map(response_format));
     put_sampling(request, &mut fields);
     put_limits(request, shape, &mut fields);
-    fields.put_some("reasoning_effort", request.reasoning_effort.as_ref().map(effort));
+    fields.put_some("reasoning_effort", request.reasoning_effort.as_ref().map(ReasoningEffort::as_openai));
     if !request.metadata.is_empty() {
         fields.put("metadata", request.metadata.clone());
     }
@@ -84,19 +84,6 @@ fn put_stream(request: &ChatRequest, shape: RequestShape<'_>, fields: &mut Field
     }
 }
 
-fn effort(effort: &ReasoningEffort) -> &str {
-    match effort {
-        ReasoningEffort::None => "none",
-        ReasoningEffort::Minimal => "minimal",
-        ReasoningEffort::Low => "low",
-        ReasoningEffort::Medium => "medium",
-        ReasoningEffort::High => "high",
-        ReasoningEffort::XHigh => "xhigh",
-        ReasoningEffort::Max => "max",
-        ReasoningEffort::Other(other) => other,
-    }
-}
-
 fn message(message: &Message) -> Value {
     let mut fields = Fields(Map::new());
     fields.put(
@@ -110,19 +97,15 @@ fn message(message: &Message) -> Value {
         },
     );
     fields.put_some("name", message.name.clone());
-    if let Some(result) = message.parts.iter().find_map(tool_result) {
-        fields.put("tool_call_id", result.id.clone());
-        let point = message.parts.iter().find_map(as_cache_point);
-        fields.put("content", content(&result.parts));
-        fields.put_some("cache_control", point.map(cache_control));
-    } else {
-        fields.put("content", content(&message.parts));
-    }
+    let result = message.parts.iter().find_map(tool_result);
+    fields.put_some("tool_call_id", result.map(|result| result.id.clone()));
+    let refusal = refusal_field(message);
+    let content = Content::encode(result.map_or(&message.parts, |result| &result.parts), refusal);
+    fields.put("content", content.value);
+    let behind_result = result.and_then(|_| message.parts.iter().find_map(as_cache_point));
+    fields.put_some("cache_control", behind_result.or(content.cache_point).map(cache_control));
     put_reasoning(&message.parts, &mut fields);
-    let refusal: String = message.parts.iter().filter_map(as_refusal).collect();
-    if !refusal.is_empty() {
-        fields.put("refusal", refusal);
-    }
+    fields.put_some("refusal", refusal);
     let calls: Vec<Value> = message.parts.iter().filter_map(as_tool_call).map(tool_call).collect();
     if !calls.is_empty() {
         fields.put("tool_calls", calls);
@@ -146,7 +129,9 @@ fn put_reasoning(parts: &[Part], fields: &mut Fields) {
     if !text.is_empty() {
         fields.put("reasoning_content", text);
     }
-    if blocks.iter().any(|block| block.signature.is_some() || block.redacted.is_some()) {
+    // Blocks of mere text would do as one text, but their number is the caller's.
+    let is_more_than_text = |block: &&Reasoning| block.signature.is_some() || block.redacted.is_some();
+    if blocks.len() > 1 || blocks.iter().any(is_more_than_text) {
         fields.put("thinking_blocks", blocks.into_iter().map(thinking_block).collect::<Vec<_>>());
     }
 }
@@ -165,32 +150,63 @@ pub(super) fn thinking_block(reasoning: &Reasoning) -> Value {
     }
 }
 
-/// A string if it is one plain text, null if there is nothing, else an array of parts.
-fn content(parts: &[Part]) -> Value {
-    let shown: Vec<&Part> = parts
-        .iter()
-        .filter(|part| !matches!(part, Part::ToolCall(_) | Part::Reasoning(_) | Part::Refusal(_)))
-        .collect();
-    match shown.as_slice() {
-        [] => Value::Null,
-        [Part::Text { text, extras }] if extras.is_empty() => Value::from(&**text),
-        _ => {
-            let mut items: Vec<Value> = Vec::with_capacity(shown.len());
-            for part in shown {
-                match part {
-                    Part::CachePoint(point) => mark(items.last_mut(), point),
-                    other => items.extend(content_part(other)),
+/// The refusal that has its own field: an assistant's only one, with nothing behind it but tool calls. Any other is a part
+/// of the content, which keeps its place.
+fn refusal_field(message: &Message) -> Option<&str> {
+    let mut parts = message.parts.iter().filter(|part| !matches!(part, Part::ToolCall(_)));
+    let last = parts.next_back().filter(|_| message.role == Role::Assistant).and_then(as_refusal);
+    last.filter(|_| parts.all(|part| as_refusal(part).is_none()))
+}
+
+/// What stands under `content`, and the cache point that can't stand there.
+struct Content<'a> {
+    value: Value,
+    /// Follows something that is not content, such as a tool call, and so goes on the message.
+    cache_point: Option<&'a CachePoint>,
+}
+
+impl<'a> Content<'a> {
+    /// A string if it is one plain text, null if there is nothing, else an array of parts. `refusal` is written elsewhere.
+    fn encode(parts: &'a [Part], refusal: Option<&str>) -> Self {
+        let mut items: Vec<Value> = Vec::with_capacity(parts.len());
+        let mut cache_point = None;
+        let mut behind_item = false;
+        for part in parts {
+            match part {
+                Part::CachePoint(point) if behind_item && mark(items.last_mut(), point) => {}
+                Part::CachePoint(point) => cache_point = Some(point),
+                Part::Refusal(_) if refusal.is_some() => behind_item = false,
+                other => {
+                    let item = content_part(other);
+                    behind_item = item.is_some();
+                    items.extend(item);
                 }
             }
-            Value::Array(items)
         }
+        let value = match items.as_mut_slice() {
+            [] => Value::Null,
+            [only] => plain_text(only).unwrap_or_else(|| Value::Array(items)),
+            _ => Value::Array(items),
+        };
+        Self { value, cache_point }
     }
 }
 
-/// A cache point is written on the part that it follows.
-fn mark(item: Option<&mut Value>, point: &CachePoint) {
-    if let Some(Value::Object(fields)) = item {
-        fields.insert("cache_control".to_owned(), cache_control(point));
+/// The text of a part that has nothing else.
+fn plain_text(part: &mut Value) -> Option<Value> {
+    let fields = part.as_object_mut().filter(|fields| fields.len() == 2)?;
+    fields.get("type").filter(|kind| *kind == "text")?;
+    fields.get_mut("text").filter(|text| text.is_string()).map(Value::take)
+}
+
+/// A cache point is written on the part that it follows. Whether it could be: one that has one already takes no second.
+fn mark(item: Option<&mut Value>, point: &CachePoint) -> bool {
+    match item {
+        Some(Value::Object(fields)) if !fields.contains_key("cache_control") => {
+            fields.insert("cache_control".to_owned(), cache_control(point));
+            true
+        }
+        _ => false,
     }
 }
 
@@ -227,23 +243,23 @@ fn content_part(part: &Part) -> Option<Value> {
             let mut fields = Fields(Map::new());
             match &document.source {
                 Source::FileId(id) => fields.put("file_id", &**id),
+                // Bare base64, as some callers write it.
+                Source::Base64 { media_type, data } if media_type.is_empty() => {
+                    fields.put("file_data", &**data);
+                }
                 source => fields.put("file_data", url(source)),
             }
             fields.put_some("filename", document.name.clone());
             json!({ "type": "file", "file": fields.0 })
         }
+        Part::Refusal(text) => json!({ "type": "refusal", "refusal": text }),
         Part::Opaque(value) => value.clone(),
-        Part::ToolCall(_)
-        | Part::ToolResult(_)
-        | Part::Reasoning(_)
-        | Part::Refusal(_)
-        | Part::CachePoint(_) => return None,
+        Part::ToolCall(_) | Part::ToolResult(_) | Part::Reasoning(_) | Part::CachePoint(_) => return None,
     })
 }
 
 fn url(source: &Source) -> String {
     match source {
-        Source::Base64 { media_type, data } if media_type.is_empty() => data.clone(),
         Source::Base64 { media_type, data } => format!("data:{media_type};base64,{data}"),
         Source::Url(url) | Source::FileId(url) => url.clone(),
     }

@@ -108,7 +108,11 @@ impl<'a> ErrorFacts<'a> {
     fn class(&self, status: Option<u16>) -> ErrorClass {
         self.class_by_name().unwrap_or_else(|| {
             let status = status.or_else(|| self.code.parse().ok().filter(|code| (400..600).contains(code)));
-            class_by_status(status)
+            match (status, self.kind) {
+                // Inside a 200 nothing else says whose fault it is.
+                (None, "invalid_request_error") => ErrorClass::BadRequest,
+                (status, _) => class_by_status(status),
+            }
         })
     }
 

@@ -219,6 +219,35 @@ fn everything_in_a_request_survives_decoding_and_encoding() {
 }
 
 #[test]
+fn a_message_means_the_same_after_encoding() {
+    let point = json!({ "type": "ephemeral" });
+    let refusal = json!({ "type": "refusal", "refusal": "no" });
+    let text = json!({ "type": "text", "text": "t" });
+    let image = json!({ "type": "image_url", "image_url": { "url": "data:;base64,AAAA" } });
+    let call = json!({ "id": "c", "type": "function", "function": { "name": "f", "arguments": "{}" } });
+    for message in [
+        json!({ "role": "assistant", "thinking_blocks": [{ "thinking": "a" }, { "thinking": "b" }] }),
+        json!({ "role": "assistant", "thinking_blocks": [{}], "reasoning_content": "a" }),
+        json!({ "role": "assistant", "thinking_blocks": [{ "thinking": "a", "data": "AAAA" }] }),
+        json!({ "role": "assistant", "refusal": "" }),
+        json!({ "role": "assistant", "content": [refusal, text], "tool_calls": [call] }),
+        json!({ "role": "assistant", "content": [refusal], "refusal": "never" }),
+        json!({ "role": "assistant", "content": "t", "refusal": "no", "cache_control": point }),
+        json!({ "role": "assistant", "tool_calls": [call], "cache_control": point }),
+        json!({ "role": "user", "content": [refusal] }),
+        json!({ "role": "user", "content": [image] }),
+        json!({ "role": "user", "content": [{ "type": "unheard_of", "text": "t" }] }),
+        json!({ "role": "user", "content": [{ "type": "text", "text": "t", "cache_control": point }], "cache_control": point }),
+        json!({ "role": "tool", "tool_call_id": "c", "content": [refusal, text], "cache_control": point }),
+    ] {
+        let request = json!({ "model": "m", "messages": [message] });
+        let hub = parsed(&request.to_string()).decode().unwrap();
+        let encoded = String::from_utf8(encode_request(&hub)).unwrap();
+        assert_eq!(parsed(&encoded).decode().unwrap(), hub, "{message} became {encoded}");
+    }
+}
+
+#[test]
 fn what_other_dialects_need_is_in_the_hubs_own_types() {
     let hub = parsed(&rich_request().to_string()).decode().unwrap();
     assert_eq!(hub.messages[0].parts[1], Part::CachePoint(CachePoint { ttl: Some("1h".to_owned()) }));

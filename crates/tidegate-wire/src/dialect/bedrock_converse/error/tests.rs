@@ -82,6 +82,16 @@ fn a_frame_that_refuses_credentials_keeps_its_name_and_never_its_words() {
     }
 }
 
+/// AWS's words on a wrong signature quote the request that was signed, its session token included.
+#[test]
+fn an_error_about_the_signature_never_keeps_its_words_whatever_its_status() {
+    for kind in ["InvalidSignatureException", "IncompleteSignature", "MissingAuthenticationTokenException"] {
+        let error = answer(400, kind, r#"{"message":"x-amz-security-token:SECRET"}"#);
+        assert_eq!((error.class(), error.code()), (ErrorClass::UpstreamAuth, Some(kind)));
+        assert!(!format!("{error:?}").contains("SECRET"), "{error:?}");
+    }
+}
+
 #[test]
 fn modelled_exceptions_outrank_their_status() {
     for (status, kind, class) in [

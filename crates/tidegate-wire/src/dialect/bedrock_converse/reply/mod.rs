@@ -270,7 +270,7 @@ fn finish_reason(reason: String) -> Result<FinishReason, WireError> {
         "max_tokens" | "model_context_window_exceeded" => Ok(FinishReason::Length),
         "guardrail_intervened" | "content_filtered" => Ok(FinishReason::ContentFilter),
         // By prefix, so that a newer malformed_* is not passed off as an answer.
-        malformed if malformed.starts_with("malformed_") => Err(error::malformed_stop(malformed)),
+        failed if failed == "error" || failed.starts_with("malformed_") => Err(error::failed_stop(failed)),
         _ => Ok(FinishReason::Other(reason)),
     }
 }

@@ -50,7 +50,7 @@ fn stop_reasons_are_mapped() {
 
 #[test]
 fn malformed_stops_are_failures_and_never_a_finish_o5() {
-    for reason in ["malformed_model_output", "malformed_tool_use", "malformed_by_a_newer_model"] {
+    for reason in ["malformed_model_output", "malformed_tool_use", "malformed_by_a_newer_model", "error"] {
         let events = finish_of(reason);
         assert!(!events.iter().any(|event| matches!(event, Event::Finish { .. })), "{reason}");
         assert!(matches!(events.last(), Some(Event::Error(_))), "{reason}");

@@ -83,7 +83,7 @@ pub(super) fn encode(request: &ChatRequest, family: ModelFamily) -> Result<Think
         ModelFamily::GptOss => {
             Ok(Thinking::field("reasoning_effort", json!(one_of(effort, &["low", "medium", "high"])?)))
         }
-        ModelFamily::Gpt => Ok(Thinking::field("reasoning", json!({"effort": spelling(effort)}))),
+        ModelFamily::Gpt => Ok(Thinking::field("reasoning", json!({"effort": effort.as_openai()}))),
         ModelFamily::Other => Err(unsupported(
             PARAM,
             "this model's way to set it is not known; use `additionalModelRequestFields`",
@@ -136,25 +136,12 @@ fn nova(effort: &ReasoningEffort) -> Result<Thinking, WireError> {
 
 /// The level as the family spells it; `minimal` is its lowest.
 fn one_of(effort: &ReasoningEffort, levels: &[&'static str]) -> Result<&'static str, WireError> {
-    let wanted = if *effort == ReasoningEffort::Minimal { "low" } else { spelling(effort) };
+    let wanted = if *effort == ReasoningEffort::Minimal { "low" } else { effort.as_openai() };
     levels.iter().find(|level| **level == wanted).copied().ok_or_else(|| unknown_level(effort))
 }
 
 fn unknown_level(effort: &ReasoningEffort) -> WireError {
-    unsupported(PARAM, &format!("this model has no level {:?}", spelling(effort)))
-}
-
-fn spelling(effort: &ReasoningEffort) -> &str {
-    match effort {
-        ReasoningEffort::None => "none",
-        ReasoningEffort::Minimal => "minimal",
-        ReasoningEffort::Low => "low",
-        ReasoningEffort::Medium => "medium",
-        ReasoningEffort::High => "high",
-        ReasoningEffort::XHigh => "xhigh",
-        ReasoningEffort::Max => "max",
-        ReasoningEffort::Other(other) => other,
-    }
+    unsupported(PARAM, &format!("this model has no level {:?}", effort.as_openai()))
 }
 
 const PARAM: &str = "reasoning_effort";
