@@ -27,7 +27,7 @@ use tokio::sync::OnceCell;
 use crate::{
     AwsChains, ChatResponse, ChatStream, Error, Host,
     environment::{self, Lookup, Note, Verdict},
-    model,
+    model, settings,
 };
 
 /// Connections, and calls through them. Cheap to clone; clones share the connections.
@@ -330,11 +330,7 @@ impl ClientBuilder {
         let mut hosts = HashMap::new();
         let mut order = Vec::new();
         for (name, host) in self.hosts {
-            if name.is_empty() || name.contains('/') || name.contains(char::is_whitespace) {
-                return Err(Error::configuration(
-                    "a host's name has no slash and no space, and is not empty",
-                ));
-            }
+            settings::host_name(&name).map_err(Error::configuration)?;
             host.check()
                 .map_err(|error| Error::configuration(format!("host {name}: {}", error.message())))?;
             order.push(name.clone());

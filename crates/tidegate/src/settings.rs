@@ -6,6 +6,17 @@
 
 use http::{HeaderName, HeaderValue};
 
+/// What a host is called, and its models' names begin with.
+///
+/// # Errors
+/// It is empty, or has a slash or a space.
+pub fn host_name(text: &str) -> Result<(), String> {
+    if text.is_empty() || text.contains('/') || text.contains(char::is_whitespace) {
+        return Err("a host's name has no slash and no space: models are addressed as name/model".to_owned());
+    }
+    Ok(())
+}
+
 /// An absolute `http` or `https` URL; a trailing slash is taken off. Look at [`url_holds_secret`] first.
 ///
 /// # Errors
