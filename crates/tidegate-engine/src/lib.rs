@@ -43,6 +43,7 @@ pub(crate) struct EngineInner {
 }
 
 /// A backend that calls can be sent to.
+#[derive(Clone, Debug)]
 pub struct Target {
     /// Where, and how to talk there.
     pub endpoint: Endpoint,

@@ -1,4 +1,4 @@
-//! The client: hosts, one engine, and the calls through it.
+//! The client: one engine, the hosts that calls can name, and the calls through it.
 //!
 //! Never spawns and never retries: what a call holds is held by the future or the stream that its caller has. A record of
 //! every call goes to the hook that the builder was given.
@@ -24,13 +24,20 @@ use tidegate_wire::{
 };
 use tokio::sync::OnceCell;
 
-use crate::{ChatResponse, ChatStream, Error, Host, environment};
+use crate::{
+    AwsChains, ChatResponse, ChatStream, Error, Host,
+    environment::{self, Lookup, Note, Verdict},
+    model, settings,
+};
 
-/// Calls models on the hosts that it knows. Cheap to clone; clones share connections.
+/// Connections, and calls through them. Cheap to clone; clones share the connections.
 ///
-/// Models are addressed as `host/model`: `openai/gpt-4o`, `azure/DEPLOYMENT`,
-/// `bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0`. It works inside a Tokio runtime with I/O and time enabled, and its
-/// idle connections belong to the runtime that opened them: keep one client for each runtime.
+/// [`Client::chat`] and [`Client::stream`] call models on the hosts that it knows by name, addressed as `host/model`:
+/// `openai/gpt-4o`, `azure/DEPLOYMENT`, `bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0`. [`Client::chat_at`] and
+/// [`Client::stream_at`] call whatever [`Target`] they are given, which may be made for that one call.
+///
+/// It works inside a Tokio runtime with I/O and time enabled, and its idle connections belong to the runtime that opened them:
+/// keep one client for each runtime.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<Inner>,
@@ -38,28 +45,27 @@ pub struct Client {
 
 struct Inner {
     engine: Engine,
-    hosts: HashMap<String, Backend>,
+    hosts: HashMap<String, Named>,
     /// Names of `hosts` in the order in which they were given.
     order: Vec<String>,
-    lacking: Vec<(&'static str, &'static str)>,
+    /// What is to be said about variables of the environment, if that is where the hosts come from.
+    notes: Vec<Note>,
+    /// Deadlines of hosts without their own.
+    clocks: Clocks,
+    chains: AwsChains,
     recorder: Arc<dyn Recorder>,
     swept: Mutex<Instant>,
 }
 
-/// A host, and its target once it is known.
-struct Backend {
+/// A host, and its target once somebody has called it.
+struct Named {
     host: Host,
-    clocks: Clocks,
     target: OnceCell<Target>,
 }
 
 impl Client {
-    /// A client with the hosts that the environment has, under their kinds' names:
-    ///
-    /// - `openai`: `OPENAI_API_KEY`, `OPENAI_BASE_URL`;
-    /// - `azure`: `AZURE_API_KEY` or `AZURE_AD_TOKEN`, `AZURE_API_BASE`, `AZURE_API_VERSION` (without it, the v1 surface);
-    /// - `bedrock`: `AWS_BEARER_TOKEN_BEDROCK`, or `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, or
-    ///   `AWS_PROFILE`; `AWS_REGION`.
+    /// A client with the hosts that the environment has, under their kinds' names: `openai`, `azure`, `bedrock`.
+    /// [`environment::discover`] says by which variables.
     ///
     /// # Errors
     /// No host is there, or one has a value that can't be used.
@@ -82,7 +88,7 @@ impl Client {
     /// an HTTP/2 stream is reset. Then the call is settled as given up. A future that was never polled is no call.
     pub async fn chat(&self, mut request: ChatRequest) -> Result<ChatResponse, Error> {
         request.stream = None;
-        self.start(request).await?.into_response().await
+        self.start(None, request).await?.into_response().await
     }
 
     /// Asks for a reply as it is made. Returns when the backend has begun to answer.
@@ -94,7 +100,71 @@ impl Client {
     /// As [`Client::chat`] until it returns; from then on the [`ChatStream`] owns the backend.
     pub async fn stream(&self, mut request: ChatRequest) -> Result<ChatStream, Error> {
         request.stream.get_or_insert_with(StreamOptions::default);
-        self.start(request).await
+        self.start(None, request).await
+    }
+
+    /// As [`Client::chat`], of `target` instead of a host that the client knows: `request.model` is the target's own name for
+    /// the model, without the name of a host before it. The target may be made for this one call; connections are shared with
+    /// every call to the same address.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), tidegate::Error> {
+    /// use std::time::Duration;
+    /// use tidegate::{ChatRequest, Client, Clocks, Host, model};
+    ///
+    /// let client = Client::builder().build()?;
+    /// let (kind, name) = model::split("azure/gpt-4o-prod").expect("host/model");
+    /// let host = Host::from_environment(kind, &|name| std::env::var(name).ok())?
+    ///     .base_url("https://other.openai.azure.com")
+    ///     .api_key("KEY")
+    ///     .header("x-team", "harbour")
+    ///     .clocks(Clocks { total: Duration::from_secs(30), ..Clocks::default() });
+    /// let target = client.target(&host).await?;
+    /// let request = ChatRequest::new(name).user("What is a tide gate?").extra("service_tier", "flex");
+    /// println!("{}", client.chat_at(&target, request).await?.text());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Client::chat`].
+    ///
+    /// # Cancel safety
+    /// As [`Client::chat`].
+    pub async fn chat_at(&self, target: &Target, mut request: ChatRequest) -> Result<ChatResponse, Error> {
+        request.stream = None;
+        self.start(Some(target), request).await?.into_response().await
+    }
+
+    /// As [`Client::stream`], of `target`, as [`Client::chat_at`].
+    ///
+    /// # Errors
+    /// As [`Client::stream`].
+    ///
+    /// # Cancel safety
+    /// As [`Client::stream`].
+    pub async fn stream_at(&self, target: &Target, mut request: ChatRequest) -> Result<ChatStream, Error> {
+        request.stream.get_or_insert_with(StreamOptions::default);
+        self.start(Some(target), request).await
+    }
+
+    /// Makes `host` ready for calls. Costs no request: at most a look-up of AWS credentials, which is shared with every other
+    /// host of this client that leaves them to the default chain. Deadlines are the host's own, else the client's.
+    ///
+    /// # Errors
+    /// The description can't be used ([`Host::check`]), or the AWS default chain knows no region.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the look-up of AWS credentials; nothing is held.
+    pub async fn target(&self, host: &Host) -> Result<Target, Error> {
+        let mut target = host.target(&self.inner.chains).await?;
+        target.clocks = host.clocks.unwrap_or(self.inner.clocks);
+        Ok(target)
+    }
+
+    /// The host of this name, to be called in another way: clone it, change it, and make it a [`Client::target`].
+    pub fn host(&self, name: &str) -> Option<&Host> {
+        self.inner.hosts.get(name).map(|named| &named.host)
     }
 
     /// Names of the hosts, in the order in which they were given.
@@ -107,14 +177,15 @@ impl Client {
         self.inner.engine.idle_connections()
     }
 
-    async fn start(&self, request: ChatRequest) -> Result<ChatStream, Error> {
+    /// Without a `target`, `request.model` names the host.
+    async fn start(&self, target: Option<&Target>, request: ChatRequest) -> Result<ChatStream, Error> {
         self.sweep();
         let id = format!("call_{}", uuid::Uuid::now_v7().simple());
         let hang_up = Arc::new(HangUp::default());
         let streaming = request.stream.is_some();
         let recorder = self.inner.recorder.clone();
         let meter = Meter::start(id.clone(), request.model.clone(), streaming, hang_up.clone(), recorder);
-        let exchange = self.exchange(request, meter);
+        let exchange = self.exchange(target, request, meter);
         let guarded = MarkedWhenDropped { future: exchange, hang_up: hang_up.clone(), done: false };
         match guarded.await {
             Ok(exchange) => Ok(ChatStream::new(exchange, id, hang_up)),
@@ -122,8 +193,16 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, request: ChatRequest, mut meter: Meter) -> Result<Exchange<Event>, WireError> {
-        let found = self.target(&request.model).await;
+    async fn exchange(
+        &self,
+        target: Option<&Target>,
+        request: ChatRequest,
+        mut meter: Meter,
+    ) -> Result<Exchange<Event>, WireError> {
+        let found = match target {
+            Some(target) => Ok((target, request.model.as_str())),
+            None => self.resolve(&request.model).await,
+        };
         let prepared =
             found.and_then(|(target, model)| Ok((target, target.endpoint.prepare_hub(&request, model)?)));
         let (target, prepared) = match prepared {
@@ -144,23 +223,20 @@ impl Client {
         Ok(exchange)
     }
 
-    /// The host of `model`, and the host's own name for it.
-    async fn target<'m>(&self, model: &'m str) -> Result<(&Target, &'m str), WireError> {
-        let split = model.split_once('/').filter(|(_, rest)| !rest.is_empty());
-        let found = split.and_then(|(host, rest)| Some((self.inner.hosts.get(host)?, rest)));
-        let (backend, rest) = found.ok_or_else(|| self.not_found(model))?;
-        let target = backend.target.get_or_try_init(|| backend.host.target(backend.clocks)).await;
+    /// The host that `name` begins with, and the host's own name for the model.
+    async fn resolve<'m>(&self, name: &'m str) -> Result<(&Target, &'m str), WireError> {
+        let found = model::split(name).and_then(|(host, rest)| Some((self.inner.hosts.get(host)?, rest)));
+        let (named, rest) = found.ok_or_else(|| self.not_found(name))?;
+        let target = named.target.get_or_try_init(|| self.target(&named.host)).await;
         Ok((target.map_err(Error::into_cause)?, rest))
     }
 
-    fn not_found(&self, model: &str) -> WireError {
-        let shown: String = model.chars().take(SHOWN_CHARACTERS).collect();
-        let hosts = self.inner.order.join(", ");
-        let mut message =
-            format!("no model `{}`; write host/model, where host is one of: {hosts}", shown.escape_debug());
-        let host = model.split('/').next();
-        if let Some((name, lacks)) = self.inner.lacking.iter().find(|(name, _)| Some(*name) == host) {
-            message.push_str(&format!(" ({name} is not there because {lacks})"));
+    fn not_found(&self, name: &str) -> WireError {
+        let mut message = model::not_found(name, [], self.hosts());
+        let host = name.split('/').next();
+        let note = self.inner.notes.iter().find(|note| Some(note.host) == host);
+        if let Some(Note { host, message: lacks, .. }) = note.filter(|note| self.host(note.host).is_none()) {
+            message.push_str(&format!(" ({host} is not there because {lacks})"));
         }
         WireError::new(ErrorClass::NotFound, message).with_param("model")
     }
@@ -189,8 +265,8 @@ impl fmt::Debug for Client {
 #[derive(Default)]
 pub struct ClientBuilder {
     hosts: Vec<(String, Host)>,
-    lacking: Vec<(&'static str, &'static str)>,
-    from_env: bool,
+    /// What the environment said, if it was asked.
+    notes: Option<Vec<Note>>,
     clocks: Clocks,
     connect: ConnectOptions,
     recorder: Option<Arc<dyn Recorder>>,
@@ -204,20 +280,21 @@ impl ClientBuilder {
         self
     }
 
-    /// Adds the hosts that the environment has, as [`Client::from_env`] lists them.
+    /// Adds the hosts that the environment has, as [`environment::discover`] finds them.
     #[must_use]
     pub fn hosts_from_env(self) -> Self {
         // A value that is not UTF-8 can be no key and no URL.
         self.hosts_from(&|name| std::env::var(name).ok())
     }
 
-    pub(crate) fn hosts_from(mut self, lookup: &dyn Fn(&str) -> Option<String>) -> Self {
-        let found = environment::hosts(lookup);
+    /// As [`ClientBuilder::hosts_from_env`], with variables that `lookup` looks up.
+    #[must_use]
+    pub fn hosts_from(mut self, lookup: Lookup<'_>) -> Self {
+        let found = environment::discover(lookup);
         for (name, host) in found.hosts {
             self.add(name.to_owned(), host);
         }
-        self.lacking = found.lacking;
-        self.from_env = true;
+        self.notes = Some(found.notes);
         self
     }
 
@@ -243,33 +320,30 @@ impl ClientBuilder {
         self
     }
 
-    /// The client.
+    /// The client. One without hosts calls targets only ([`Client::chat_at`]).
     ///
     /// # Errors
-    /// There is no host, a host's description can't be used, or the certificates can't be read.
+    /// A host's description can't be used, the environment was asked for hosts and there is none or it holds a value that
+    /// can't be used, or the certificates can't be read.
     pub fn build(self) -> Result<Client, Error> {
-        if self.hosts.is_empty() {
-            return Err(self.no_hosts());
-        }
+        self.check_environment()?;
         let mut hosts = HashMap::new();
         let mut order = Vec::new();
         for (name, host) in self.hosts {
-            if name.is_empty() || name.contains('/') || name.contains(char::is_whitespace) {
-                return Err(Error::configuration(
-                    "a host's name has no slash and no space, and is not empty",
-                ));
-            }
-            let backend = Backend::new(host, self.clocks)
+            settings::host_name(&name).map_err(Error::configuration)?;
+            host.check()
                 .map_err(|error| Error::configuration(format!("host {name}: {}", error.message())))?;
             order.push(name.clone());
-            hosts.insert(name, backend);
+            hosts.insert(name, Named { host, target: OnceCell::new() });
         }
         Ok(Client {
             inner: Arc::new(Inner {
                 engine: Engine::new(&self.connect)?,
                 hosts,
                 order,
-                lacking: self.lacking,
+                notes: self.notes.unwrap_or_default(),
+                clocks: self.clocks,
+                chains: AwsChains::default(),
                 recorder: self.recorder.unwrap_or_else(|| Arc::new(Hook(drop))),
                 swept: Mutex::new(Instant::now()),
             }),
@@ -281,32 +355,28 @@ impl ClientBuilder {
         self.hosts.push((name, host));
     }
 
-    fn no_hosts(&self) -> Error {
-        if !self.from_env {
-            return Error::configuration("a client needs a host");
+    fn check_environment(&self) -> Result<(), Error> {
+        let Some(notes) = &self.notes else { return Ok(()) };
+        // A host that was given by other means is the one that is called.
+        let given = |note: &Note| self.hosts.iter().any(|(name, _)| name == note.host);
+        let invalid = notes.iter().find(|note| note.verdict == Verdict::Invalid && !given(note));
+        if let Some(Note { variable, message, .. }) = invalid {
+            return Err(Error::configuration(format!("{variable}: {message}")));
+        }
+        if !self.hosts.is_empty() {
+            return Ok(());
         }
         let mut message = environment::NO_HOSTS.to_owned();
-        for (name, lacks) in &self.lacking {
-            message.push_str(&format!("; {name}: {lacks}"));
+        for note in notes {
+            message.push_str(&format!("; {}: {}", note.host, note.message));
         }
-        Error::configuration(message)
+        Err(Error::configuration(message))
     }
 }
 
 impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder").field("hosts", &self.hosts).finish_non_exhaustive()
-    }
-}
-
-impl Backend {
-    fn new(host: Host, clocks: Clocks) -> Result<Self, Error> {
-        host.check()?;
-        let target = match host.is_static() {
-            true => OnceCell::new_with(Some(host.static_target(clocks)?)),
-            false => OnceCell::new(),
-        };
-        Ok(Self { host, clocks, target })
     }
 }
 
@@ -350,8 +420,6 @@ impl<F: Future> Future for MarkedWhenDropped<F> {
 
 /// Between looks at idle connections.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
-/// A model's name is repeated only in part.
-const SHOWN_CHARACTERS: usize = 100;
 
 #[cfg(test)]
 mod tests;

@@ -1,120 +1,336 @@
-//! Hosts from the environment variables that their users already have; the gateway reads the same ones.
+//! Hosts from the environment variables that their users already have.
 //!
-//! An empty variable counts as unset. A host that is only half there is left out, and what is missing is said when it is
-//! called. Never quotes a value. Called by `client.rs`.
+//! Which variables say what about which kind is a table. An empty variable counts as unset. Variables come in through a
+//! function, so that whoever calls decides where they are looked up; no value is ever repeated. Used by `client.rs` and by the
+//! gateway, so that both find the same hosts and say the same about them.
 
-use crate::Host;
+use std::fmt;
+
+use tidegate_wire::{
+    auth::Secret,
+    host::{AuthScheme, HOSTS, HostRow},
+};
+
+use crate::{Host, Key, Missing, settings};
+
+/// Looks a variable up.
+pub type Lookup<'e> = &'e dyn Fn(&str) -> Option<String>;
 
 /// What the environment holds.
-#[derive(Default)]
-pub(crate) struct Found {
-    pub(crate) hosts: Vec<(&'static str, Host)>,
-    /// Hosts that are half there, and what they lack.
-    pub(crate) lacking: Vec<(&'static str, &'static str)>,
+#[derive(Clone, Debug, Default)]
+pub struct Discovered {
+    /// Hosts that are there and complete, each under its kind's name.
+    pub hosts: Vec<(&'static str, Host)>,
+    /// What is to be said about the variables: what is half there, wrong or left unused.
+    pub notes: Vec<Note>,
 }
 
-/// Looks every variable up with `lookup`.
-pub(crate) fn hosts(lookup: &dyn Fn(&str) -> Option<String>) -> Found {
-    let search = Search { lookup };
-    let mut found = Found::default();
-    for (name, host) in
-        [("openai", search.openai()), ("azure", search.azure()), ("bedrock", search.bedrock())]
-    {
-        match host {
-            Half::Whole(host) => found.hosts.push((name, *host)),
-            Half::Lacks(what) => found.lacking.push((name, what)),
-            Half::Nothing => {}
+/// Something about a variable that its owner would want to know. Its `Display` is what to say of the variable; the
+/// variable's own name is not in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// The variable that is there.
+    pub variable: &'static str,
+    /// The host that it is about.
+    pub host: &'static str,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Why.
+    pub message: String,
+}
+
+/// What becomes of a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It holds what can't be used; its host is left out.
+    Invalid,
+    /// Its host is left out, because another variable is missing.
+    NoHost,
+    /// It is not used; its host may be there by other means.
+    NotUsed,
+    /// It is used.
+    Used,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.verdict {
+            Verdict::NoHost => write!(f, "no host {}: ", self.host)?,
+            Verdict::NotUsed => f.write_str("not used: ")?,
+            Verdict::Invalid | Verdict::Used => {}
         }
+        f.write_str(&self.message)
+    }
+}
+
+/// Every host that the environment has.
+///
+/// | host | variables |
+/// |---|---|
+/// | `openai` | `OPENAI_API_KEY`; `OPENAI_BASE_URL` or `OPENAI_API_BASE` for another address (then the key may be missing) |
+/// | `azure` | `AZURE_API_KEY` or `AZURE_OPENAI_API_KEY`, else `AZURE_AD_TOKEN` or `AZURE_OPENAI_AD_TOKEN`; `AZURE_API_BASE` or `AZURE_OPENAI_ENDPOINT`; `AZURE_API_VERSION` or `OPENAI_API_VERSION` (without one, the v1 surface) |
+/// | `bedrock` | the first of `AWS_BEARER_TOKEN_BEDROCK`, `AWS_ACCESS_KEY_ID` with `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, `AWS_PROFILE`; `AWS_REGION`, `AWS_DEFAULT_REGION` or `AWS_REGION_NAME` |
+///
+/// ```
+/// use tidegate::environment;
+///
+/// let found = environment::discover(&|name| (name == "AZURE_API_KEY").then(|| "KEY".to_owned()));
+/// assert!(found.hosts.is_empty());
+/// assert_eq!(
+///     found.notes[0].to_string(),
+///     "no host azure: AZURE_API_BASE is missing, such as https://NAME.openai.azure.com"
+/// );
+/// ```
+pub fn discover(lookup: Lookup<'_>) -> Discovered {
+    let mut found = Discovered::default();
+    for kind in &HOSTS {
+        found.add(Reading::of(kind, lookup));
     }
     found
 }
 
-enum Half {
-    Whole(Box<Host>),
-    Lacks(&'static str),
-    Nothing,
-}
-
-impl Half {
-    fn whole(host: Host) -> Self {
-        Self::Whole(Box::new(host))
+impl Host {
+    /// What the environment says about hosts of this kind, by the variables of [`discover`]. Possibly nothing, or not all that is
+    /// needed: what is set afterwards takes the place of what was found. A key that was found goes to whatever URL is set.
+    ///
+    /// ```
+    /// use tidegate::Host;
+    ///
+    /// let environment = |name: &str| (name == "AZURE_API_KEY").then(|| "KEY".to_owned());
+    /// let host = Host::from_environment("azure", &environment)?.base_url("https://NAME.openai.azure.com");
+    /// host.check()?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// There is no such kind.
+    pub fn from_environment(kind: &str, lookup: Lookup<'_>) -> Result<Self, crate::Error> {
+        Ok(Reading::of(Self::of_kind(kind)?.kind, lookup).host)
     }
 }
 
-struct Search<'e> {
-    lookup: &'e dyn Fn(&str) -> Option<String>,
+/// The region that the AWS tools would take from the environment; one that is none is passed over.
+pub fn aws_region(lookup: Lookup<'_>) -> Option<String> {
+    AWS_REGION.iter().find_map(|name| settings::region(&lookup(name)?).ok())
 }
 
-impl Search<'_> {
-    /// Without a key, the URL must lead to a server that wants none.
-    fn openai(&self) -> Half {
-        let key = self.first(&["OPENAI_API_KEY"]);
-        let url = self.first(&["OPENAI_BASE_URL", "OPENAI_API_BASE"]);
-        match (key, url) {
-            (Some(key), Some(url)) => Half::whole(Host::openai(key).base_url(url)),
-            (Some(key), None) => Half::whole(Host::openai(key)),
-            (None, Some(url)) => Half::whole(Host::openai_compatible(url)),
-            (None, None) => Half::Nothing,
-        }
-    }
+/// What to say where the environment has no host at all.
+pub const NO_HOSTS: &str = "no backend is configured. Set OPENAI_API_KEY, or AZURE_API_KEY with AZURE_API_BASE, or \
+                            AWS_BEARER_TOKEN_BEDROCK (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) with \
+                            AWS_REGION";
 
-    fn azure(&self) -> Half {
-        let key = self.first(&["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"]);
-        let token = self.first(&["AZURE_AD_TOKEN", "AZURE_OPENAI_AD_TOKEN"]);
-        let host = match (key, token, self.first(&["AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"])) {
-            // A key is the narrower of the two: it was made for this resource.
-            (Some(key), _, Some(url)) => Host::azure(url, key),
-            (None, Some(token), Some(url)) => Host::azure_token(url, token),
-            (None, None, Some(_)) => return Half::Lacks("AZURE_API_KEY (or AZURE_AD_TOKEN) is not set"),
-            (None, None, None) => return Half::Nothing,
-            (_, _, None) => {
-                return Half::Lacks("AZURE_API_BASE is not set, such as https://NAME.openai.azure.com");
+/// What to say of a host that lacks something, by the setting's name.
+pub(crate) fn lack(kind: &HostRow, missing: Missing) -> String {
+    let setting = match missing {
+        Missing::BaseUrl => "base_url",
+        Missing::Key => "the key",
+        Missing::Region => "region",
+    };
+    let variable =
+        Variables::of(kind).map(|variables| variables.naming(missing)).filter(|name| !name.is_empty());
+    let variable = variable.map(|name| format!(" (in the environment: {name})")).unwrap_or_default();
+    format!("{setting} is missing{}{variable}", example(kind, missing))
+}
+
+impl Discovered {
+    fn add(&mut self, reading: Reading) {
+        let Reading { host, opened_by, mut notes } = reading;
+        let invalid = notes.iter().any(|note| note.verdict == Verdict::Invalid);
+        let missing = host.missing().first().copied();
+        if let Some(variable) = opened_by.filter(|_| !invalid) {
+            match missing {
+                None => self.hosts.push((host.kind.name, host)),
+                Some(missing) => {
+                    let name = Variables::of(host.kind).map(|variables| variables.naming(missing));
+                    let example = example(host.kind, missing);
+                    let message = format!("{} is missing{example}", name.unwrap_or_default());
+                    notes.push(Note { variable, host: host.kind.name, verdict: Verdict::NoHost, message });
+                }
             }
+        }
+        self.notes.append(&mut notes);
+    }
+}
+
+/// A variable's name and its value.
+type Found = (&'static str, String);
+
+/// What the variables of one kind say.
+struct Reading {
+    host: Host,
+    /// The variable that shows that a host of this kind is wanted: its key's, else its URL's.
+    opened_by: Option<&'static str>,
+    notes: Vec<Note>,
+}
+
+impl Reading {
+    fn of(kind: &'static HostRow, lookup: Lookup<'_>) -> Self {
+        let mut reading = Self { host: Host::new(kind), opened_by: None, notes: Vec::new() };
+        let Some(variables) = Variables::of(kind) else { return reading };
+        let search = Search { lookup };
+        let key = match kind.auth {
+            AuthScheme::Aws { .. } => reading.aws_key(variables, &search),
+            AuthScheme::Bearer | AuthScheme::Azure => search.key(variables),
         };
-        Half::whole(match self.first(&["AZURE_API_VERSION", "OPENAI_API_VERSION"]) {
-            Some(version) => host.api_version(version),
-            None => host,
-        })
+        let base_url = search.first(variables.base_url);
+        reading.opened_by = key.as_ref().map(|(name, _)| *name).or(base_url.as_ref().map(|(name, _)| *name));
+        if let (Some((name, _)), None) = (&base_url, &key)
+            && kind.auth == AuthScheme::Bearer
+        {
+            let message =
+                format!("{} is not set: calls to this server carry no key", variables.naming(Missing::Key));
+            reading.note(name, Verdict::Used, message);
+        }
+        if let Some((_, key)) = key {
+            reading.host.key = key;
+        }
+        reading.host.base_url = reading.value(base_url, base_url_of);
+        reading.host.api_version = reading.value(search.first(variables.api_version), settings::api_version);
+        reading.host.region = reading.value(search.first(variables.region), settings::region);
+        // The profile may name the region, and the chain takes these very keys from the environment.
+        if matches!(reading.host.key, Key::AwsKeys { .. }) && reading.host.region.is_none() {
+            reading.host.key = Key::AwsChain;
+        }
+        reading
+    }
+
+    /// What was found, as `check` would have it. What can't be used is kept, to be refused when it is called: a value of the
+    /// caller's own may take its place.
+    fn value(&mut self, found: Option<Found>, check: Check) -> Option<String> {
+        let (name, value) = found?;
+        Some(check(&value).unwrap_or_else(|why| {
+            // Where no host is wanted, its settings are of no interest.
+            if self.opened_by.is_some() {
+                self.note(name, Verdict::Invalid, why);
+            }
+            value
+        }))
     }
 
     /// In the order of the AWS tools: the bearer key, the access key, the profile.
-    fn bedrock(&self) -> Half {
-        let region = self.first(&["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"]);
-        if let Some(key) = self.first(&["AWS_BEARER_TOKEN_BEDROCK"]) {
-            return match region {
-                Some(region) => Half::whole(Host::bedrock(region, key)),
-                None => Half::Lacks("AWS_REGION is not set, such as eu-central-1"),
-            };
+    fn aws_key(&mut self, variables: &Variables, search: &Search<'_>) -> Option<(&'static str, Key)> {
+        if let Some(found) = search.key(variables) {
+            return Some(found);
         }
-        let keys = (self.first(&["AWS_ACCESS_KEY_ID"]), self.first(&["AWS_SECRET_ACCESS_KEY"]));
-        let chain = Host::bedrock_default_chain();
-        match (keys, region) {
-            ((Some(id), Some(secret)), Some(region)) => {
-                let session_token = self.first(&["AWS_SESSION_TOKEN"]);
-                Half::whole(Host::bedrock_keys(region, id, secret, session_token))
+        match (search.secret(&[AWS_ID]), search.secret(&[AWS_SECRET])) {
+            (Some((name, access_key_id)), Some((_, secret_access_key))) => {
+                let session_token = search.secret(&[AWS_SESSION_TOKEN]).map(|(_, token)| token);
+                return Some((name, Key::AwsKeys { access_key_id, secret_access_key, session_token }));
             }
-            // The profile may name the region, and the chain takes these very keys from the environment.
-            ((Some(_), Some(_)), None) => Half::whole(chain),
-            (_, region) if self.first(&["AWS_PROFILE"]).is_some() => Half::whole(match region {
-                Some(region) => chain.region(region),
-                None => chain,
-            }),
-            ((Some(_), None), _) => Half::Lacks("AWS_SECRET_ACCESS_KEY is not set"),
-            ((None, Some(_)), _) => Half::Lacks("AWS_ACCESS_KEY_ID is not set"),
-            ((None, None), _) => Half::Nothing,
+            (Some((name, _)), None) => self.note(name, Verdict::NotUsed, format!("{AWS_SECRET} is missing")),
+            (None, Some((name, _))) => self.note(name, Verdict::NotUsed, format!("{AWS_ID} is missing")),
+            (None, None) => {}
         }
+        search.first(&[AWS_PROFILE]).map(|(name, _)| (name, Key::AwsChain))
     }
 
-    /// The first of `names` that is set.
-    fn first(&self, names: &[&str]) -> Option<String> {
-        names.iter().find_map(|name| (self.lookup)(name).filter(|value| !value.is_empty()))
+    fn note(&mut self, variable: &'static str, verdict: Verdict, message: String) {
+        self.notes.push(Note { variable, host: self.host.kind.name, verdict, message });
     }
 }
 
-/// Said where the environment has no host at all.
-pub(crate) const NO_HOSTS: &str = "no backend is configured: set OPENAI_API_KEY, or AZURE_API_KEY with AZURE_API_BASE, \
-                                   or AWS_BEARER_TOKEN_BEDROCK (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or \
-                                   AWS_PROFILE) with AWS_REGION";
+type Check = fn(&str) -> Result<String, String>;
+
+fn base_url_of(text: &str) -> Result<String, String> {
+    if settings::url_holds_secret(text) {
+        return Err(settings::URL_HOLDS_SECRET.to_owned());
+    }
+    settings::base_url(text)
+}
+
+struct Search<'e> {
+    lookup: Lookup<'e>,
+}
+
+impl Search<'_> {
+    /// A key is the narrower of the two: it was made for this resource.
+    fn key(&self, variables: &Variables) -> Option<(&'static str, Key)> {
+        let token = || self.secret(variables.token).map(|(name, token)| (name, Key::Token(token)));
+        self.secret(variables.api_key).map(|(name, key)| (name, Key::ApiKey(key))).or_else(token)
+    }
+
+    fn secret(&self, names: &[&'static str]) -> Option<(&'static str, Secret)> {
+        self.first(names).map(|(name, value)| (name, Secret::new(value)))
+    }
+
+    /// The first of `names` that is set.
+    fn first(&self, names: &[&'static str]) -> Option<Found> {
+        names.iter().find_map(|name| {
+            let value = (self.lookup)(name).filter(|value| !value.is_empty())?;
+            Some((*name, value))
+        })
+    }
+}
+
+/// The variables of one kind, by setting; the first that is set counts. Those of AWS's signing keys are the same for every kind
+/// that signs.
+struct Variables {
+    kind: &'static str,
+    api_key: &'static [&'static str],
+    token: &'static [&'static str],
+    base_url: &'static [&'static str],
+    api_version: &'static [&'static str],
+    region: &'static [&'static str],
+}
+
+const VARIABLES: &[Variables] = &[
+    Variables {
+        kind: "openai",
+        api_key: &["OPENAI_API_KEY"],
+        token: &[],
+        base_url: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
+        api_version: &[],
+        region: &[],
+    },
+    Variables {
+        kind: "azure",
+        api_key: &["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"],
+        token: &["AZURE_AD_TOKEN", "AZURE_OPENAI_AD_TOKEN"],
+        base_url: &["AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"],
+        api_version: &["AZURE_API_VERSION", "OPENAI_API_VERSION"],
+        region: &[],
+    },
+    Variables {
+        kind: "bedrock",
+        api_key: &["AWS_BEARER_TOKEN_BEDROCK"],
+        token: &[],
+        base_url: &[],
+        api_version: &[],
+        region: AWS_REGION,
+    },
+];
+
+impl Variables {
+    fn of(kind: &HostRow) -> Option<&'static Self> {
+        VARIABLES.iter().find(|variables| variables.kind == kind.name)
+    }
+
+    /// The preferred one of those that would give what is missing; a second way in brackets.
+    fn naming(&self, missing: Missing) -> String {
+        let preferred = |names: &[&'static str]| names.first().copied().unwrap_or_default();
+        match (missing, self.token) {
+            (Missing::BaseUrl, _) => preferred(self.base_url).to_owned(),
+            (Missing::Region, _) => preferred(self.region).to_owned(),
+            (Missing::Key, []) => preferred(self.api_key).to_owned(),
+            (Missing::Key, token) => format!("{} (or {})", preferred(self.api_key), preferred(token)),
+        }
+    }
+}
+
+fn example(kind: &HostRow, missing: Missing) -> &'static str {
+    match (missing, kind.auth) {
+        (Missing::BaseUrl, AuthScheme::Azure) => ", such as https://NAME.openai.azure.com",
+        (Missing::BaseUrl, _) => ", such as https://api.example.com/v1",
+        (Missing::Region, _) => ", such as eu-central-1",
+        (Missing::Key, _) => "",
+    }
+}
+
+const AWS_REGION: &[&str] = &["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"];
+const AWS_ID: &str = "AWS_ACCESS_KEY_ID";
+const AWS_SECRET: &str = "AWS_SECRET_ACCESS_KEY";
+const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
+const AWS_PROFILE: &str = "AWS_PROFILE";
 
 #[cfg(test)]
 mod tests;

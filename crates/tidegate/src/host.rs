@@ -1,20 +1,24 @@
-//! A backend as its user describes it, and what the engine needs of it.
+//! A backend as its user describes it, and the way from there to what the engine calls.
 //!
-//! Never sends anything; looks up AWS credentials only for a host that leaves them to the default chain, and only when it
-//! is first called. Made by users and by `environment.rs`; used by `client.rs`.
+//! The one description that everybody makes: users by hand, `environment.rs` from variables, the gateway from its file. Never
+//! sends anything; looks up AWS credentials only for a host that leaves them to the default chain, and only when it is made
+//! ready ([`Host::target`]).
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
-use http::{HeaderName, HeaderValue};
-use tidegate_engine::{Clocks, Credentials, HttpVersion, Target, credentials::AwsChain};
+use http::{HeaderMap, HeaderName};
+use tidegate_engine::{Clocks, Credentials, HttpVersion, Target};
 use tidegate_wire::{
     auth::{AwsCredential, Credential, Secret},
-    host::{AuthScheme, HostRow, row},
+    host::{AuthScheme, HOSTS, HostRow, row},
 };
 
-use crate::Error;
+use crate::{AwsChains, Error, environment, settings};
 
 /// A backend: which kind, where, and how to authenticate there.
+///
+/// A description, not a connection: cheap to make, to clone and to change, also for a single call. It may be incomplete as long
+/// as nothing is made of it; [`Host::missing`] says what it lacks.
 ///
 /// ```
 /// use tidegate::{Client, Host};
@@ -26,52 +30,116 @@ use crate::Error;
 /// # Ok::<(), tidegate::Error>(())
 /// ```
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct Host {
-    kind: &'static str,
-    base_url: Option<String>,
-    api_version: Option<String>,
-    region: Option<String>,
-    headers: Vec<(String, Secret)>,
-    clocks: Option<Clocks>,
-    http: HttpVersion,
-    identity: Identity,
+    /// The vendor.
+    pub kind: &'static HostRow,
+    /// `http` or `https` URL without credentials and query. `None`: the kind's default, as soon as the region is known.
+    pub base_url: Option<String>,
+    /// Azure's `api-version`; `None` is the v1 surface.
+    pub api_version: Option<String>,
+    /// AWS region; `None` for other kinds, and where the AWS default chain is to find it.
+    pub region: Option<String>,
+    /// Sent with every request, each name once. Values may be secrets.
+    pub headers: Vec<(String, Secret)>,
+    /// Deadlines; `None`: those of whoever calls.
+    pub clocks: Option<Clocks>,
+    /// HTTP version to speak.
+    pub http: HttpVersion,
+    /// How to authenticate.
+    pub key: Key,
 }
 
-#[derive(Clone)]
-enum Identity {
-    Anonymous,
+/// What a host authenticates us by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// Nothing: a local server.
+    None,
+    /// The kind's API key.
     ApiKey(Secret),
+    /// A token of Entra ID, sent as it is: nobody renews it.
     Token(Secret),
-    Aws { access_key_id: String, secret_access_key: Secret, session_token: Option<Secret> },
+    /// AWS access key, for signing (SigV4).
+    AwsKeys {
+        /// Its id.
+        access_key_id: Secret,
+        /// The secret.
+        secret_access_key: Secret,
+        /// For temporary credentials.
+        session_token: Option<Secret>,
+    },
+    /// Whatever the AWS default chain finds, renewed before it expires.
     AwsChain,
 }
 
+/// Something that a host can't be called without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Missing {
+    /// The kind has no address of its own.
+    BaseUrl,
+    /// The kind wants to know who calls.
+    Key,
+    /// Neither the URL nor the signature can be made without one.
+    Region,
+}
+
 impl Host {
+    /// A host of this kind, of which nothing else is said yet. One of AWS's leaves its credentials to the default chain.
+    pub fn new(kind: &'static HostRow) -> Self {
+        let key = match kind.auth {
+            AuthScheme::Aws { .. } => Key::AwsChain,
+            AuthScheme::Bearer | AuthScheme::Azure => Key::None,
+        };
+        Self {
+            kind,
+            base_url: None,
+            api_version: None,
+            region: None,
+            headers: Vec::new(),
+            clocks: None,
+            http: HttpVersion::Auto,
+            key,
+        }
+    }
+
+    /// As [`Host::new`], by the kind's name: `openai`, `azure`, `bedrock`.
+    ///
+    /// # Errors
+    /// There is no such kind.
+    pub fn of_kind(name: &str) -> Result<Self, Error> {
+        let kinds = || HOSTS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
+        row(name).map(Self::new).ok_or_else(|| {
+            // What somebody took for a kind is repeated only in part.
+            let shown: String = name.chars().take(40).collect();
+            Error::configuration(format!("no host of kind `{}`; kinds: {}", shown.escape_debug(), kinds()))
+        })
+    }
+
     /// OpenAI.
     pub fn openai(api_key: impl Into<String>) -> Self {
-        Self::new("openai", Identity::ApiKey(Secret::new(api_key)))
+        Self::known("openai").api_key(api_key)
     }
 
     /// A server that speaks OpenAI's chat completions at `base_url` (its `/v1` included) and wants no key; give it one with
     /// [`Host::api_key`].
     pub fn openai_compatible(base_url: impl Into<String>) -> Self {
-        Self::new("openai", Identity::Anonymous).base_url(base_url)
+        Self::known("openai").base_url(base_url)
     }
 
     /// Azure OpenAI. `base_url` is the resource's endpoint, such as `https://NAME.openai.azure.com`. Without
     /// [`Host::api_version`] the v1 surface is used.
     pub fn azure(base_url: impl Into<String>, api_key: impl Into<String>) -> Self {
-        Self::new("azure", Identity::ApiKey(Secret::new(api_key))).base_url(base_url)
+        Self::known("azure").base_url(base_url).api_key(api_key)
     }
 
     /// Azure OpenAI with a token of Entra ID, sent as it is until the host is replaced.
     pub fn azure_token(base_url: impl Into<String>, token: impl Into<String>) -> Self {
-        Self::new("azure", Identity::Token(Secret::new(token))).base_url(base_url)
+        Self::known("azure").base_url(base_url).token(token)
     }
 
     /// Amazon Bedrock with an API key (a bearer token).
     pub fn bedrock(region: impl Into<String>, api_key: impl Into<String>) -> Self {
-        Self::new("bedrock", Identity::ApiKey(Secret::new(api_key))).region(region)
+        Self::known("bedrock").region(region).api_key(api_key)
     }
 
     /// Amazon Bedrock with an AWS access key; `session_token` for temporary credentials. Requests are signed (SigV4).
@@ -81,31 +149,13 @@ impl Host {
         secret_access_key: impl Into<String>,
         session_token: Option<String>,
     ) -> Self {
-        let identity = Identity::Aws {
-            access_key_id: access_key_id.into(),
-            secret_access_key: Secret::new(secret_access_key),
-            session_token: session_token.map(Secret::new),
-        };
-        Self::new("bedrock", identity).region(region)
+        Self::known("bedrock").region(region).aws_keys(access_key_id, secret_access_key, session_token)
     }
 
     /// Amazon Bedrock with what the AWS default chain finds (environment, profile, SSO, web identity, container,
     /// instance), renewed before it expires. Looked up at the first call; the region too, unless [`Host::region`] says it.
     pub fn bedrock_default_chain() -> Self {
-        Self::new("bedrock", Identity::AwsChain)
-    }
-
-    fn new(kind: &'static str, identity: Identity) -> Self {
-        Self {
-            kind,
-            base_url: None,
-            api_version: None,
-            region: None,
-            headers: Vec::new(),
-            clocks: None,
-            http: HttpVersion::Auto,
-            identity,
-        }
+        Self::known("bedrock")
     }
 
     /// Replaces the kind's own URL. No credentials and no query in it.
@@ -115,10 +165,37 @@ impl Host {
         self
     }
 
-    /// The key to send.
+    /// The API key to send, in the place of any other credential.
     #[must_use]
-    pub fn api_key(mut self, key: impl Into<String>) -> Self {
-        self.identity = Identity::ApiKey(Secret::new(key));
+    pub fn api_key(self, key: impl Into<String>) -> Self {
+        self.key(Key::ApiKey(Secret::new(key)))
+    }
+
+    /// A token of Entra ID to send, in the place of any other credential.
+    #[must_use]
+    pub fn token(self, token: impl Into<String>) -> Self {
+        self.key(Key::Token(Secret::new(token)))
+    }
+
+    /// The AWS access key to sign with, in the place of any other credential; `session_token` for temporary ones.
+    #[must_use]
+    pub fn aws_keys(
+        self,
+        access_key_id: impl Into<String>,
+        secret_access_key: impl Into<String>,
+        session_token: Option<String>,
+    ) -> Self {
+        self.key(Key::AwsKeys {
+            access_key_id: Secret::new(access_key_id),
+            secret_access_key: Secret::new(secret_access_key),
+            session_token: session_token.map(Secret::new),
+        })
+    }
+
+    /// How to authenticate.
+    #[must_use]
+    pub fn key(mut self, key: Key) -> Self {
+        self.key = key;
         self
     }
 
@@ -136,10 +213,13 @@ impl Host {
         self
     }
 
-    /// A header to send with every request.
+    /// A header to send with every request, in the place of one of the same name. Not one that Tidegate sets itself (`Host`,
+    /// `Content-Length`, `Content-Type`, `Connection` ...).
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.headers.push((name.into(), Secret::new(value)));
+        let name = name.into();
+        self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(&name));
+        self.headers.push((name, Secret::new(value)));
         self
     }
 
@@ -157,130 +237,159 @@ impl Host {
         self
     }
 
-    /// Fails on what is wrong with the description and could only fail every call.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        if let Some(url) = &self.base_url {
-            check_url(url)?;
-        } else if self.row()?.default_base_url.is_none() {
-            return Err(Error::configuration("needs a base URL"));
-        }
+    /// The URL in force: the one given, else the kind's default. `None`: there is none, or the region is not known yet.
+    pub fn url(&self) -> Option<String> {
         let region = self.region.as_deref();
-        // A region goes into a host name as it is.
-        if region.is_some_and(|region| region.is_empty() || !region.bytes().all(is_region_byte)) {
-            return Err(Error::configuration("the region is none of AWS's, such as eu-central-1"));
+        Some(self.kind.endpoint(self.base_url.as_deref(), region, None).ok()?.base_url)
+    }
+
+    /// What it can't be called without; empty if it is complete.
+    pub fn missing(&self) -> Vec<Missing> {
+        let own_url = self.base_url.is_some();
+        let default = self.kind.default_base_url;
+        let key_wanted = match self.kind.auth {
+            // A server of one's own often wants no key; the vendor always does.
+            AuthScheme::Bearer | AuthScheme::Aws { .. } => !own_url,
+            AuthScheme::Azure => true,
+        };
+        let region_wanted = match self.key {
+            Key::AwsKeys { .. } => true,
+            // It finds one.
+            Key::AwsChain => false,
+            Key::None | Key::ApiKey(_) | Key::Token(_) => {
+                !own_url && default.is_some_and(|url| url.contains("{region}"))
+            }
+        };
+        [
+            (Missing::BaseUrl, !own_url && default.is_none()),
+            (Missing::Key, key_wanted && self.key == Key::None),
+            (Missing::Region, region_wanted && self.region.is_none()),
+        ]
+        .into_iter()
+        .filter_map(|(what, missing)| missing.then_some(what))
+        .collect()
+    }
+
+    /// Fails on what is wrong with the description and could only fail every call.
+    ///
+    /// # Errors
+    /// The first thing that is missing or that can't be used, by its setting's name. No value is repeated.
+    pub fn check(&self) -> Result<(), Error> {
+        let aws = matches!(self.key, Key::AwsKeys { .. } | Key::AwsChain);
+        if aws && !matches!(self.kind.auth, AuthScheme::Aws { .. }) {
+            return Err(Error::configuration(format!("{} takes no AWS credentials", self.kind.name)));
+        }
+        if let Some(missing) = self.missing().first() {
+            return Err(Error::configuration(environment::lack(self.kind, *missing)));
+        }
+        if let Some(url) = &self.base_url {
+            if settings::url_holds_secret(url) {
+                return Err(Error::configuration(settings::URL_HOLDS_SECRET));
+            }
+            settings::base_url(url).map_err(|why| wrong("base_url", &why))?;
+        }
+        if let Some(version) = &self.api_version {
+            settings::api_version(version).map_err(|why| wrong("api_version", &why))?;
+        }
+        if let Some(region) = &self.region {
+            settings::region(region).map_err(|why| wrong("region", &why))?;
         }
         self.header_map().map(drop)
     }
 
-    /// Whether the target can be made without asking anybody.
-    pub(crate) fn is_static(&self) -> bool {
-        !matches!(self.identity, Identity::AwsChain)
-    }
-
-    /// The target, with `clocks` where the host has none of its own.
+    /// Makes it ready for calls: the target that [`Client::chat_at`](crate::Client::chat_at) and the engine take. Its deadlines
+    /// are [`Host::clocks`], else the defaults. [`Client::target`](crate::Client::target) does the same with the client's.
+    ///
+    /// # Errors
+    /// The description can't be used ([`Host::check`]), or the AWS default chain knows no region.
     ///
     /// # Cancel safety
     /// Dropping the future gives up the look-up of AWS credentials; nothing is held.
-    pub(crate) async fn target(&self, clocks: Clocks) -> Result<Target, Error> {
-        match self.identity {
-            Identity::AwsChain => {
-                let chain = AwsChain::from_environment(self.region.clone(), self.service()?).await?;
+    pub async fn target(&self, chains: &AwsChains) -> Result<Target, Error> {
+        self.check()?;
+        let region = self.region.as_deref();
+        match self.key {
+            Key::AwsChain => {
+                let chain = chains.chain(region, self.service()).await?;
                 let region = chain.region().to_owned();
-                self.target_with(Credentials::Aws(Arc::new(chain)), Some(&region), clocks)
+                self.target_with(Credentials::Aws(chain), Some(&region))
             }
-            _ => self.static_target(clocks),
+            _ => self.target_with(Credentials::Static(self.credential()), region),
         }
     }
 
-    /// The target of a host that [`Host::is_static`].
-    pub(crate) fn static_target(&self, clocks: Clocks) -> Result<Target, Error> {
-        self.target_with(Credentials::Static(self.credential()?), self.region.as_deref(), clocks)
-    }
-
-    fn target_with(
-        &self,
-        credentials: Credentials,
-        region: Option<&str>,
-        clocks: Clocks,
-    ) -> Result<Target, Error> {
+    fn target_with(&self, credentials: Credentials, region: Option<&str>) -> Result<Target, Error> {
         let mut endpoint =
-            self.row()?.endpoint(self.base_url.as_deref(), region, self.api_version.as_deref())?;
+            self.kind.endpoint(self.base_url.as_deref(), region, self.api_version.as_deref())?;
         endpoint.headers = self.header_map()?;
         let mut target = Target::new(endpoint, credentials)?;
-        target.clocks = self.clocks.unwrap_or(clocks);
+        target.clocks = self.clocks.unwrap_or_default();
         target.http = self.http;
         Ok(target)
     }
 
-    fn credential(&self) -> Result<Credential, Error> {
-        Ok(match (&self.identity, self.row()?.auth) {
-            (Identity::ApiKey(key), AuthScheme::Azure) => Credential::Header(AZURE_KEY_HEADER, key.clone()),
-            (Identity::ApiKey(key) | Identity::Token(key), _) => Credential::Bearer(key.clone()),
-            (Identity::Aws { access_key_id, secret_access_key, session_token }, _) => {
+    fn credential(&self) -> Credential {
+        match (&self.key, self.kind.auth) {
+            (Key::ApiKey(key), AuthScheme::Azure) => Credential::Header(AZURE_KEY_HEADER, key.clone()),
+            (Key::ApiKey(key) | Key::Token(key), _) => Credential::Bearer(key.clone()),
+            (Key::AwsKeys { access_key_id, secret_access_key, session_token }, _) => {
                 Credential::Aws(AwsCredential {
-                    access_key_id: access_key_id.clone(),
+                    access_key_id: access_key_id.expose().to_owned(),
                     secret_access_key: secret_access_key.clone(),
                     session_token: session_token.clone(),
                     region: self.region.clone().unwrap_or_default(),
-                    service: self.service()?,
+                    service: self.service(),
                 })
             }
-            (Identity::Anonymous | Identity::AwsChain, _) => Credential::Anonymous,
-        })
+            (Key::None | Key::AwsChain, _) => Credential::Anonymous,
+        }
     }
 
-    fn row(&self) -> Result<&'static HostRow, Error> {
-        row(self.kind).ok_or_else(|| Error::configuration(format!("no host of kind {}", self.kind)))
-    }
-
-    fn service(&self) -> Result<&'static str, Error> {
-        Ok(match self.row()?.auth {
+    /// SigV4 service name; without meaning for hosts that are not AWS's.
+    fn service(&self) -> &'static str {
+        match self.kind.auth {
             AuthScheme::Aws { service } => service,
             AuthScheme::Bearer | AuthScheme::Azure => "",
-        })
+        }
     }
 
-    fn header_map(&self) -> Result<http::HeaderMap, Error> {
-        self.headers
-            .iter()
-            .map(|(name, value)| {
-                let wrong = |what: &str| Error::configuration(format!("{what} of a header can't be sent"));
-                let name = HeaderName::try_from(name).map_err(|_| wrong("the name"))?;
-                let mut value = HeaderValue::try_from(value.expose()).map_err(|_| wrong("the value"))?;
-                value.set_sensitive(true);
-                Ok((name, value))
-            })
-            .collect()
+    fn header_map(&self) -> Result<HeaderMap, Error> {
+        let mut headers = HeaderMap::with_capacity(self.headers.len());
+        for (name, value) in &self.headers {
+            let name = settings::header_name(name)
+                .map_err(|why| Error::configuration(format!("header {name:?}: {why}")))?;
+            let value = settings::header_value(value.expose())
+                .map_err(|why| Error::configuration(format!("header \"{name}\": {why}")))?;
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
+
+    #[expect(clippy::expect_used, reason = "a literal of this file; a test calls each")]
+    fn known(kind: &str) -> Self {
+        Self::new(row(kind).expect("a kind of this crate's own"))
     }
 }
 
 impl fmt::Debug for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The URL may hold what should not be in it, as long as it has not been checked.
-        f.debug_struct("Host").field("kind", &self.kind).field("region", &self.region).finish_non_exhaustive()
+        // The URL may hold what should not be in it, as long as it has not been checked; so may a header's name.
+        f.debug_struct("Host")
+            .field("kind", &self.kind.name)
+            .field("api_version", &self.api_version)
+            .field("region", &self.region)
+            .field("clocks", &self.clocks)
+            .field("http", &self.http)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }
 
-/// Never repeats the URL: what is wrong with it may be the password in it.
-fn check_url(url: &str) -> Result<(), Error> {
-    if url.contains(['@', '?', '#']) {
-        return Err(Error::configuration(
-            "the base URL has credentials, a query or a fragment; it may have none",
-        ));
-    }
-    let uri = url.parse::<http::Uri>().ok();
-    let good = uri.is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    if good {
-        Ok(())
-    } else {
-        Err(Error::configuration("the base URL is none such as https://example.com/v1"))
-    }
-}
-
-fn is_region_byte(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-'
+fn wrong(setting: &str, why: &str) -> Error {
+    Error::configuration(format!("{setting} {why}"))
 }
 
 const AZURE_KEY_HEADER: HeaderName = HeaderName::from_static("api-key");
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,14 @@
 //! # }
 //! ```
 //!
+//! # Hosts, targets and single calls
+//!
+//! A [`Host`] describes a backend: kind, URL, credentials, headers, deadlines. It comes from code, from the environment
+//! ([`environment`]) or from a program's own file. A [`Client`] knows some by name, and `host/model` leads to them. Whatever
+//! is to be different for one call is a changed copy of a host, made ready by [`Client::target`] and called by
+//! [`Client::chat_at`] or [`Client::stream_at`] over the same connections. Fields of the body that are not modelled are
+//! [`ChatRequest::extra`]s. The gateway (`tidegate-server`) makes its backends in the same way.
+//!
 //! # Hanging up
 //!
 //! There is no cancel token and no background task. A call is what its caller holds: the future of [`Client::chat`] or
@@ -30,24 +38,31 @@
 //! # What is not here
 //!
 //! Sockets are `tidegate-engine`'s, wire formats are `tidegate-wire`'s. Nothing retries and nothing falls back: an [`Error`]
-//! says whether that could help. Used by programs, and by the Python package.
+//! says whether that could help. Used by programs, by the gateway for its hosts, and by the Python package.
 
+mod aws;
 mod client;
-mod environment;
+pub mod environment;
 mod error;
 mod host;
+pub mod model;
 mod response;
+pub mod settings;
 mod stream;
 
+pub use aws::AwsChains;
 pub use client::{Client, ClientBuilder};
 pub use error::Error;
-pub use host::Host;
+pub use host::{Host, Key, Missing};
 pub use response::{Answer, ChatResponse};
 pub use stream::ChatStream;
-pub use tidegate_engine::{CallRecord, Clock, Clocks, ConnectOptions, HttpVersion, Outcome, Provenance};
+pub use tidegate_engine::{
+    CallRecord, Clock, Clocks, ConnectOptions, HttpVersion, Outcome, Provenance, Target,
+};
 pub use tidegate_wire::{
     Blame, ErrorClass, Retry,
-    host::AbortBilling,
+    auth::Secret,
+    host::{AbortBilling, HostRow},
     hub::{
         self, ChatRequest, Event, FinishReason, Message, Part, ReasoningEffort, ResponseFormat, Role, Tool,
         ToolCall, ToolChoice, Usage,

@@ -32,6 +32,15 @@ fn chat_prints_the_answer_and_its_tokens() {
 }
 
 #[test]
+fn one_off_calls_what_the_environment_and_the_call_say() {
+    let world = World::new(HttpVersion::Http1);
+    let said = output("one_off", Some(&world), &["openai/m", "[sim tokens=10]"]);
+    assert_eq!(said, format!("{}\n", support::whole_text("tokens=10")));
+    let said = output("one_off", None, &["m"]);
+    assert_eq!(said, "no model `m`; write host/model, where host is one of: openai, azure, bedrock\n");
+}
+
+#[test]
 fn stream_prints_the_answer_and_how_it_ended() {
     let world = World::new(HttpVersion::Http1);
     let said = output("stream", Some(&world), &["openai/m", "[sim tokens=10]"]);

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
+use tidegate::{Host, Key};
 use tidegate_engine::{Clocks, HttpVersion};
 
-use super::{Config, Host, Key, Limits, Listener, LogFormat};
+use super::{Config, Limits, Listener, LogFormat};
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -20,7 +21,7 @@ impl fmt::Display for Config {
             None => f.write_str("# master_key: none, so loopback only\n")?,
         }
         f.write_str("hosts:\n")?;
-        self.hosts.iter().try_for_each(|host| write_host(f, host))?;
+        self.hosts.iter().try_for_each(|(name, host)| write_host(f, name, host))?;
         if !self.models.is_empty() {
             f.write_str("models:\n")?;
         }
@@ -76,9 +77,9 @@ fn write_listener(f: &mut impl Write, listener: &Listener) -> fmt::Result {
     writeln!(f, "    half_close: {}\n    http: {versions}", listener.half_close)
 }
 
-fn write_host(f: &mut impl Write, host: &Host) -> fmt::Result {
-    writeln!(f, "  {}:\n    kind: {}", quoted(&host.name), host.row.name)?;
-    match host.url(host.region.as_deref()) {
+fn write_host(f: &mut impl Write, name: &str, host: &Host) -> fmt::Result {
+    writeln!(f, "  {}:\n    kind: {}", quoted(name), host.kind.name)?;
+    match host.url() {
         Some(url) => writeln!(f, "    base_url: {}", quoted(&url))?,
         None => writeln!(f, "    # base_url and region: from the AWS default chain")?,
     }
@@ -92,8 +93,8 @@ fn write_host(f: &mut impl Write, host: &Host) -> fmt::Result {
     if !host.headers.is_empty() {
         writeln!(f, "    headers:")?;
     }
-    for name in host.headers.keys() {
-        writeln!(f, "      {}: {REDACTED}", quoted(name.as_str()))?;
+    for (name, _) in &host.headers {
+        writeln!(f, "      {}: {REDACTED}", quoted(name))?;
     }
     let version = match host.http {
         HttpVersion::Auto => "auto",
@@ -101,7 +102,7 @@ fn write_host(f: &mut impl Write, host: &Host) -> fmt::Result {
         HttpVersion::Http2 => "2",
     };
     writeln!(f, "    http: {version}")?;
-    write_clocks(f, &host.clocks)
+    write_clocks(f, &host.clocks.unwrap_or_default())
 }
 
 fn write_key(f: &mut impl Write, key: &Key) -> fmt::Result {

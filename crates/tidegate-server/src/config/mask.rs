@@ -5,10 +5,9 @@
 
 use std::ops::Range;
 
-use super::{
-    scalar,
-    tree::{Entry, Node, Value},
-};
+use tidegate::settings;
+
+use super::tree::{Entry, Node, Value};
 
 /// The bytes of a file that must not be shown.
 #[derive(Debug, Default)]
@@ -37,7 +36,7 @@ impl Mask {
             Value::Null => {}
             Value::Scalar(_) => {
                 let shown = text.get(node.range.clone()).unwrap_or_default();
-                if (!is_harmless(path) || scalar::url_holds_secret(shown)) && !is_reference(shown) {
+                if (!is_harmless(path) || settings::url_holds_secret(shown)) && !is_reference(shown) {
                     self.0.push(node.range.clone());
                 }
             }

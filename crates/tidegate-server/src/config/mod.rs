@@ -30,10 +30,10 @@ use std::{
     time::Duration,
 };
 
+use tidegate::Host;
 use tidegate_engine::ConnectOptions;
 use tidegate_wire::auth::Secret;
 
-pub use hosts::{Host, Key};
 pub use models::Model;
 pub use problem::{Position, Problem, Severity};
 pub use targets::Targets;
@@ -48,8 +48,8 @@ pub struct Config {
     pub listen: Vec<Listener>,
     /// What callers authenticate with. `None` only if every listener is on loopback.
     pub master_key: Option<Secret>,
-    /// Backends by name. Never empty, names are unique.
-    pub hosts: Vec<Host>,
+    /// Backends by the names that their models are prefixed with. Never empty, names are unique.
+    pub hosts: Vec<(String, Host)>,
     /// The operator's own model names. Names are unique, every target leads to a host.
     pub models: Vec<Model>,
     /// Bounds on what callers send.

@@ -5,10 +5,9 @@
 
 use std::collections::HashMap;
 
-use super::{
-    hosts::Host,
-    reader::{Field, Report, Section},
-};
+use tidegate::Host;
+
+use super::reader::{Field, Report, Section};
 
 /// A name for a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +102,6 @@ pub(super) fn split<'m>(target: &'m str, hosts: &[&str]) -> Result<(&'m str, &'m
 }
 
 /// Names of hosts.
-pub(super) fn host_names(hosts: &[Host]) -> Vec<&str> {
-    hosts.iter().map(|host| host.name.as_str()).collect()
+pub(super) fn host_names(hosts: &[(String, Host)]) -> Vec<&str> {
+    hosts.iter().map(|(name, _)| name.as_str()).collect()
 }

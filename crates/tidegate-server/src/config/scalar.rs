@@ -1,4 +1,4 @@
-//! Durations, sizes, addresses, URLs and header names from text.
+//! Durations, sizes, addresses and counts from text. What the settings of a host may be is the SDK crate's to say.
 //!
 //! Each function says what is wrong in words that follow the quoted value: "`10` is not a duration; ...". None repeats the
 //! value. Called by the sections of the configuration and by the discovery in the environment.
@@ -83,23 +83,6 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// An absolute `http` or `https` URL without credentials and query; a trailing slash is taken off.
-pub(super) fn base_url(text: &str) -> Result<String, String> {
-    let uri: http::Uri = text.parse().map_err(|_| EXAMPLE_URL.to_owned())?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(EXAMPLE_URL.to_owned());
-    }
-    if uri.host().is_none_or(str::is_empty) {
-        return Err("names no host; ".to_owned() + EXAMPLE_URL);
-    }
-    Ok(text.trim_end_matches('/').to_owned())
-}
-
-/// Whether a URL may hold a secret, and so must neither be accepted nor shown.
-pub(super) fn url_holds_secret(text: &str) -> bool {
-    text.contains(['@', '?', '#'])
-}
-
 /// A number of at least 1.
 pub(super) fn count(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -126,7 +109,6 @@ fn too_long() -> String {
     "is longer than 20 days".to_owned()
 }
 
-const EXAMPLE_URL: &str = "is not a base URL; write one such as https://api.example.com/v1";
 /// TCP_USER_TIMEOUT counts milliseconds in 31 bits: 24 days.
 const LONGEST: Duration = Duration::from_secs(20 * 86_400);
 /// Bodies are held in memory.

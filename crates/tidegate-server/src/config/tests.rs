@@ -3,10 +3,11 @@
 
 use std::{collections::HashMap, fs, time::Duration};
 
+use tidegate::{Host, Key};
 use tidegate_engine::{Credentials, HttpVersion};
 use tidegate_wire::{ErrorClass, auth::Credential};
 
-use super::{Config, Environment, Key, Loaded, LogFormat, LogLevel, Problem, discover, load, parse};
+use super::{Config, Environment, Loaded, LogFormat, LogLevel, Problem, discover, load, parse};
 
 const EVERYTHING: &str = r#"
 listen:
@@ -90,19 +91,22 @@ fn every_key_is_read() {
     assert_eq!((first.http.http1, first.http.http2), (false, true));
     assert_eq!(first.tls.as_ref().map(|tls| tls.key.to_str()), Some(Some("key.pem")));
     assert_eq!(config.listen[1].address.to_string(), "[::]:4002");
-    let names: Vec<&str> = config.hosts.iter().map(|host| host.name.as_str()).collect();
+    let names: Vec<&str> = config.hosts.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(names, ["openai", "azure", "eu", "bedrock", "local"]);
-    assert_eq!(config.hosts[1].base_url.as_deref(), Some("https://x.openai.azure.com"));
-    assert_eq!(config.hosts[1].api_version.as_deref(), Some("2024-10-21"));
-    assert_eq!(config.hosts[2].row.name, "azure");
-    assert!(matches!(config.hosts[2].key, Key::Token(_)));
-    let bedrock = &config.hosts[3];
+    let host = |index: usize| &config.hosts[index].1;
+    assert_eq!(host(1).base_url.as_deref(), Some("https://x.openai.azure.com"));
+    assert_eq!(host(1).api_version.as_deref(), Some("2024-10-21"));
+    assert_eq!(host(2).kind.name, "azure");
+    assert!(matches!(host(2).key, Key::Token(_)));
+    let bedrock = host(3);
     assert_eq!((bedrock.region.as_deref(), bedrock.http), (Some("eu-central-1"), HttpVersion::Http1));
-    assert_eq!(bedrock.headers["x-team"], "header-secret$");
-    assert_eq!(bedrock.clocks.first_token, Duration::from_secs(5_400));
-    assert_eq!(bedrock.clocks.idle, Duration::from_millis(250));
-    assert_eq!(config.hosts[4].base_url.as_deref(), Some("http://127.0.0.1:8000/v1"));
-    assert_eq!(config.hosts[4].key, Key::None);
+    let headers: Vec<_> = bedrock.headers.iter().map(|(name, value)| (&**name, value.expose())).collect();
+    assert_eq!(headers, [("x-team", "header-secret$")]);
+    let clocks = bedrock.clocks.unwrap();
+    assert_eq!(clocks.first_token, Duration::from_secs(5_400));
+    assert_eq!(clocks.idle, Duration::from_millis(250));
+    assert_eq!(host(4).base_url.as_deref(), Some("http://127.0.0.1:8000/v1"));
+    assert_eq!(host(4).key, Key::None);
     assert_eq!((config.limits.body, config.limits.header_bytes), (1 << 20, 16 << 10));
     assert_eq!((config.heartbeat, config.drain), (None, Duration::ZERO));
     assert_eq!((config.connect.proxy_from_env, config.workers), (false, 3));
@@ -133,8 +137,9 @@ fn a_name_that_looks_like_a_number_keeps_its_text() {
     assert_eq!(targets, ["openai/4.10", "openai/1.0", "openai/1.0"]);
     let text = "hosts: { azure: { base_url: \"http://127.0.0.1\", api_key: 0012.50, api_version: 2024 } }";
     let hosts = config(parse("t.yaml", text, &no_variables)).hosts;
-    let Key::ApiKey(key) = &hosts[0].key else { panic!("{:?}", hosts[0].key) };
-    assert_eq!((key.expose(), hosts[0].api_version.as_deref()), ("0012.50", Some("2024")));
+    let (_, host) = &hosts[0];
+    let Key::ApiKey(key) = &host.key else { panic!("{:?}", host.key) };
+    assert_eq!((key.expose(), host.api_version.as_deref()), ("0012.50", Some("2024")));
 }
 
 #[test]
@@ -182,13 +187,12 @@ fn hosts_appear_from_the_environment() {
         ("TIDEGATE_MASTER_KEY", "a-key-that-is-long-enough"),
     ]);
     let config = config(discover(&environment));
-    let hosts: HashMap<&str, &super::Host> = config.hosts.iter().map(|host| (host.row.name, host)).collect();
+    let hosts: HashMap<&str, &Host> = config.hosts.iter().map(|(name, host)| (&**name, host)).collect();
     assert_eq!(hosts.len(), 3);
     assert_eq!(hosts["azure"].base_url.as_deref(), Some("https://x.openai.azure.com"));
     assert_eq!(hosts["azure"].api_version.as_deref(), Some("2024-10-21"));
     assert!(matches!(&hosts["bedrock"].key, Key::AwsKeys { session_token: None, .. }));
-    let url = hosts["bedrock"].url(hosts["bedrock"].region.as_deref());
-    assert_eq!(url.as_deref(), Some("https://bedrock-runtime.eu-west-1.amazonaws.com"));
+    assert_eq!(hosts["bedrock"].url().as_deref(), Some("https://bedrock-runtime.eu-west-1.amazonaws.com"));
     assert_eq!(config.listen[0].address.to_string(), "0.0.0.0:80");
 }
 
@@ -201,7 +205,7 @@ fn a_bearer_key_comes_before_an_access_key_and_an_access_key_before_a_profile() 
         ("AWS_PROFILE", "p"),
         ("AWS_REGION", "eu-west-1"),
     ];
-    let key = |from: usize| config(discover(&variables(&all[from..]))).hosts[0].key.clone();
+    let key = |from: usize| config(discover(&variables(&all[from..]))).hosts[0].1.key.clone();
     assert!(matches!(key(0), Key::ApiKey(_)));
     assert!(matches!(key(1), Key::AwsKeys { .. }));
     assert_eq!(key(3), Key::AwsChain);

@@ -94,6 +94,14 @@ impl ChatRequest {
         self.reasoning_effort = Some(effort);
         self
     }
+
+    /// Adds a top-level field that the hub doesn't model, as it is to stand in the body. Where the backend's dialect has it,
+    /// it takes the place of what another field would write.
+    #[must_use]
+    pub fn extra(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.extras.insert(name.into(), value.into());
+        self
+    }
 }
 
 impl Message {

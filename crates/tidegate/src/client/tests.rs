@@ -1,6 +1,8 @@
 //! What can be said of a client without calling anybody.
 
-use crate::{Blame, ChatRequest, ChatStream, Client, Error, Host};
+use std::time::Duration;
+
+use crate::{Blame, ChatRequest, ChatStream, Client, Clocks, Error, Host};
 
 fn built(host: Host) -> Result<Client, Error> {
     Client::builder().host("h", host).build()
@@ -16,9 +18,24 @@ fn futures_and_streams_may_move_between_threads() {
     unpin::<ChatStream>();
 }
 
-#[test]
-fn a_client_needs_a_host() {
-    assert_eq!(Client::builder().build().unwrap_err().to_string(), "a client needs a host");
+#[tokio::test]
+async fn a_client_without_hosts_says_so_when_one_is_named() {
+    let client = Client::builder().build().unwrap();
+    let error = client.chat(ChatRequest::new("openai/gpt-4o")).await.unwrap_err();
+    assert_eq!(
+        (error.status(), error.to_string().as_str()),
+        (404, "no model `openai/gpt-4o`; there is no host that a name could begin with")
+    );
+}
+
+#[tokio::test]
+async fn deadlines_of_a_target_are_its_hosts_else_the_clients() {
+    let clocks = |seconds| Clocks { total: Duration::from_secs(seconds), ..Clocks::default() };
+    let client = Client::builder().clocks(clocks(1)).host("h", Host::openai("k")).build().unwrap();
+    let host = client.host("h").unwrap();
+    assert_eq!(client.target(host).await.unwrap().clocks, clocks(1));
+    assert_eq!(client.target(&host.clone().clocks(clocks(2))).await.unwrap().clocks, clocks(2));
+    assert!(client.host("other").is_none());
 }
 
 #[test]
@@ -29,7 +46,7 @@ fn an_environment_without_hosts_says_what_to_set() {
         .unwrap_err();
     assert_eq!(error.blame(), Blame::Gateway);
     let said = error.to_string();
-    assert!(said.contains("OPENAI_API_KEY") && said.contains("azure: AZURE_API_BASE is not set"), "{said}");
+    assert!(said.contains("OPENAI_API_KEY") && said.contains("azure: AZURE_API_BASE is missing"), "{said}");
     assert!(!said.contains("k-secret"), "{said}");
 }
 
@@ -44,18 +61,39 @@ fn a_host_of_the_environment_gives_way_to_one_of_the_same_name() {
 }
 
 #[test]
+fn a_value_of_the_environment_that_can_not_be_used_is_said_of_its_variable() {
+    let variables = |name: &str| match name {
+        "OPENAI_API_KEY" => Some("k".to_owned()),
+        "OPENAI_BASE_URL" => Some("hunter2".to_owned()),
+        _ => None,
+    };
+    let builder = || Client::builder().hosts_from(&variables);
+    assert_eq!(
+        builder().build().unwrap_err().to_string(),
+        "OPENAI_BASE_URL: is not a base URL; write one such as https://api.example.com/v1"
+    );
+    // Nobody asks for it any more.
+    assert!(builder().host("openai", Host::openai("k")).build().is_ok());
+}
+
+#[test]
 fn a_host_that_can_not_work_is_refused_without_repeating_its_url() {
     for url in
         ["https://user:hunter2@h/v1", "https://h/v1?key=hunter2", "hunter2", "ftp://hunter2/", "https:///"]
     {
         let error = built(Host::openai("k").base_url(url)).unwrap_err();
-        assert!(error.to_string().starts_with("host h: the base URL"), "{error}");
+        let said = error.to_string();
+        assert!(
+            said.starts_with("host h: base_url ") || said.starts_with("host h: a base URL holds no user"),
+            "{error}"
+        );
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
     }
     let error = built(Host::bedrock("eu-west-1.evil.example/", "k")).unwrap_err();
-    assert_eq!(error.to_string(), "host h: the region is none of AWS's, such as eu-central-1");
+    assert_eq!(error.to_string(), "host h: region is not an AWS region; write one such as eu-central-1");
     let error = built(Host::openai("k").header("x-a", "hunter2\n")).unwrap_err();
-    assert_eq!(error.to_string(), "host h: the value of a header can't be sent");
+    let expected = "host h: header \"x-a\": a header's value may hold no line break or control character";
+    assert_eq!(error.to_string(), expected);
     let error = Client::builder().host("a/b", Host::openai("k")).build().unwrap_err();
     assert!(error.to_string().contains("no slash"), "{error}");
 }
@@ -82,7 +120,7 @@ async fn an_unknown_model_lists_the_hosts_and_says_what_is_missing() {
     assert_eq!(
         error.to_string(),
         "no model `azure/gpt-4o`; write host/model, where host is one of: openai (azure is not there because \
-         AZURE_API_BASE is not set, such as https://NAME.openai.azure.com)"
+         AZURE_API_BASE is missing, such as https://NAME.openai.azure.com)"
     );
     for model in ["gpt-4o", "openai/", "/gpt", ""] {
         let error = client.chat(ChatRequest::new(model)).await.unwrap_err();

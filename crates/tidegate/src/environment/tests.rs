@@ -1,19 +1,29 @@
-//! Which hosts appear from which variables.
+//! Which hosts appear from which variables, and what is said about the rest.
 
-use super::{Found, hosts};
+use tidegate_wire::host::HOSTS;
 
-fn found(variables: &[(&str, &str)]) -> Found {
-    hosts(&|name| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned()))
+use super::{Discovered, VARIABLES, Verdict, aws_region, discover};
+use crate::{Host, Key};
+
+type Pairs<'p> = &'p [(&'p str, &'p str)];
+
+fn lookup<'p>(variables: Pairs<'p>) -> impl Fn(&str) -> Option<String> + 'p {
+    |name| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| (*value).to_owned())
 }
 
-fn names(variables: &[(&str, &str)]) -> Vec<&'static str> {
+fn found(variables: Pairs<'_>) -> Discovered {
+    discover(&lookup(variables))
+}
+
+fn names(variables: Pairs<'_>) -> Vec<&'static str> {
     found(variables).hosts.iter().map(|(name, _)| *name).collect()
 }
 
-fn lacks(variables: &[(&str, &str)]) -> Vec<(&'static str, &'static str)> {
+/// The notes of an environment without hosts: variable and what is said of it.
+fn said(variables: Pairs<'_>) -> Vec<(&'static str, String)> {
     let found = found(variables);
     assert!(found.hosts.is_empty(), "{variables:?}");
-    found.lacking
+    found.notes.iter().map(|note| (note.variable, note.to_string())).collect()
 }
 
 #[test]
@@ -30,6 +40,34 @@ fn each_host_appears_from_its_own_variables() {
 }
 
 #[test]
+fn every_kind_of_host_has_its_variables() {
+    for kind in &HOSTS {
+        assert!(VARIABLES.iter().any(|variables| variables.kind == kind.name), "{}", kind.name);
+    }
+    assert_eq!(VARIABLES.len(), HOSTS.len());
+}
+
+#[test]
+fn the_narrower_credential_comes_first() {
+    let azure = [("AZURE_AD_TOKEN", "t"), ("AZURE_API_KEY", "k"), ("AZURE_API_BASE", "https://r")];
+    assert!(matches!(&found(&azure).hosts[0].1.key, Key::ApiKey(key) if key.expose() == "k"));
+    assert!(matches!(&found(&[azure[0], azure[2]]).hosts[0].1.key, Key::Token(_)));
+    let aws = [
+        ("AWS_BEARER_TOKEN_BEDROCK", "b"),
+        ("AWS_ACCESS_KEY_ID", "i"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("AWS_PROFILE", "p"),
+        ("AWS_REGION", "eu-west-1"),
+    ];
+    let key = |from: usize| found(&aws[from..]).hosts[0].1.key.clone();
+    assert!(matches!(key(0), Key::ApiKey(_)));
+    assert!(matches!(key(1), Key::AwsKeys { session_token: None, .. }));
+    assert_eq!(key(3), Key::AwsChain);
+    // The chain takes them from the same variables, and finds the region.
+    assert_eq!(found(&aws[1..3]).hosts[0].1.key, Key::AwsChain);
+}
+
+#[test]
 fn an_empty_variable_is_not_set() {
     assert!(names(&[("OPENAI_API_KEY", ""), ("AWS_PROFILE", "")]).is_empty());
     let second = [("AZURE_API_KEY", ""), ("AZURE_OPENAI_API_KEY", "k"), ("AZURE_API_BASE", "https://r")];
@@ -38,24 +76,95 @@ fn an_empty_variable_is_not_set() {
 
 #[test]
 fn half_a_host_says_what_it_lacks() {
-    assert_eq!(
-        lacks(&[("AZURE_API_KEY", "k")]),
-        [("azure", "AZURE_API_BASE is not set, such as https://NAME.openai.azure.com")]
-    );
-    assert_eq!(
-        lacks(&[("AZURE_API_BASE", "https://r")]),
-        [("azure", "AZURE_API_KEY (or AZURE_AD_TOKEN) is not set")]
-    );
-    assert_eq!(
-        lacks(&[("AWS_BEARER_TOKEN_BEDROCK", "k")]),
-        [("bedrock", "AWS_REGION is not set, such as eu-central-1")]
-    );
-    assert_eq!(lacks(&[("AWS_ACCESS_KEY_ID", "i")]), [("bedrock", "AWS_SECRET_ACCESS_KEY is not set")]);
-    assert_eq!(lacks(&[("AWS_SECRET_ACCESS_KEY", "s")]), [("bedrock", "AWS_ACCESS_KEY_ID is not set")]);
+    let cases: [(Pairs<'_>, &str); 6] = [
+        (
+            &[("AZURE_API_KEY", "k")],
+            "no host azure: AZURE_API_BASE is missing, such as https://NAME.openai.azure.com",
+        ),
+        (
+            &[("AZURE_OPENAI_AD_TOKEN", "t")],
+            "no host azure: AZURE_API_BASE is missing, such as https://NAME.openai.azure.com",
+        ),
+        (&[("AZURE_API_BASE", "https://r")], "no host azure: AZURE_API_KEY (or AZURE_AD_TOKEN) is missing"),
+        (
+            &[("AWS_BEARER_TOKEN_BEDROCK", "k")],
+            "no host bedrock: AWS_REGION is missing, such as eu-central-1",
+        ),
+        (&[("AWS_ACCESS_KEY_ID", "i")], "not used: AWS_SECRET_ACCESS_KEY is missing"),
+        (&[("AWS_SECRET_ACCESS_KEY", "i")], "not used: AWS_ACCESS_KEY_ID is missing"),
+    ];
+    for (variables, expected) in cases {
+        assert_eq!(said(variables), [(variables[0].0, expected.to_owned())]);
+    }
+}
+
+#[test]
+fn half_a_key_beside_a_profile_is_said_though_the_host_is_there() {
+    let found = found(&[("AWS_ACCESS_KEY_ID", "i"), ("AWS_PROFILE", "p")]);
+    assert_eq!(found.hosts[0].1.key, Key::AwsChain);
+    assert_eq!(found.notes[0].verdict, Verdict::NotUsed);
+}
+
+#[test]
+fn a_server_without_a_key_is_a_host_and_a_word_about_it() {
+    let found = found(&[("OPENAI_BASE_URL", "http://127.0.0.1:8000/v1")]);
+    assert_eq!(found.hosts[0].1.key, Key::None);
+    assert_eq!((found.notes[0].variable, found.notes[0].verdict), ("OPENAI_BASE_URL", Verdict::Used));
+    assert_eq!(found.notes[0].to_string(), "OPENAI_API_KEY is not set: calls to this server carry no key");
+}
+
+#[test]
+fn a_value_that_can_not_be_used_is_said_of_its_variable_and_not_repeated() {
+    let cases: [(Pairs<'_>, &str, &str); 4] = [
+        (
+            &[("OPENAI_API_KEY", "k"), ("OPENAI_API_BASE", "hunter2")],
+            "OPENAI_API_BASE",
+            "is not a base URL; write one such as https://api.example.com/v1",
+        ),
+        (
+            &[("AZURE_API_KEY", "k"), ("AZURE_API_BASE", "https://u:hunter2@h")],
+            "AZURE_API_BASE",
+            "a base URL holds no user, query or fragment; give credentials by their own keys",
+        ),
+        (
+            &[("AZURE_API_KEY", "k"), ("AZURE_API_BASE", "https://h"), ("OPENAI_API_VERSION", "hunter2/")],
+            "OPENAI_API_VERSION",
+            "is not an API version; write one such as 2024-10-21, or leave it out for the v1 API",
+        ),
+        (
+            &[("AWS_PROFILE", "p"), ("AWS_DEFAULT_REGION", "hunter2/")],
+            "AWS_DEFAULT_REGION",
+            "is not an AWS region; write one such as eu-central-1",
+        ),
+    ];
+    for (variables, variable, expected) in cases {
+        assert_eq!(found(variables).notes[0].verdict, Verdict::Invalid);
+        assert_eq!(said(variables), [(variable, expected.to_owned())]);
+    }
 }
 
 #[test]
 fn a_region_alone_is_no_host() {
     assert!(names(&[("AWS_REGION", "eu-west-1")]).is_empty());
-    assert!(lacks(&[("AWS_REGION", "eu-west-1")]).is_empty());
+    assert!(said(&[("AWS_REGION", "Europe"), ("OPENAI_API_VERSION", "1/2")]).is_empty());
+}
+
+#[test]
+fn a_kind_takes_what_there_is_and_the_call_the_rest() {
+    let environment = lookup(&[("AZURE_API_KEY", "k"), ("AZURE_API_VERSION", "2024-10-21")]);
+    let half = Host::from_environment("azure", &environment).unwrap();
+    assert!(half.check().is_err());
+    let whole = half.base_url("https://r").token("t");
+    assert!(whole.check().is_ok() && matches!(whole.key, Key::Token(_)));
+    assert_eq!(whole.api_version.as_deref(), Some("2024-10-21"));
+    let nothing = Host::from_environment("bedrock", &|_| None).unwrap();
+    assert_eq!((nothing.key.clone(), nothing.region.clone()), (Key::AwsChain, None));
+    assert!(Host::from_environment("nobody", &|_| None).is_err());
+}
+
+#[test]
+fn the_region_of_the_aws_tools_is_the_first_that_is_one() {
+    assert_eq!(aws_region(&|_| None), None);
+    let variables = [("AWS_REGION", "Europe"), ("AWS_DEFAULT_REGION", ""), ("AWS_REGION_NAME", "eu-west-1")];
+    assert_eq!(aws_region(&lookup(&variables)).as_deref(), Some("eu-west-1"));
 }

@@ -1,0 +1,145 @@
+//! What is said of descriptions, and what becomes of them.
+
+use std::time::Duration;
+
+use tidegate_engine::{Clocks, Credentials, HttpVersion, Target};
+use tidegate_wire::{
+    auth::Credential,
+    host::{HOSTS, row},
+};
+
+use super::{Host, Key, Missing};
+use crate::AwsChains;
+
+async fn ready(host: Host) -> Target {
+    host.target(&AwsChains::default()).await.unwrap()
+}
+
+fn credential(target: &Target) -> &Credential {
+    match &target.credentials {
+        Credentials::Static(credential) => credential,
+        Credentials::Aws(_) => panic!("the chain"),
+    }
+}
+
+#[tokio::test]
+async fn each_kind_authenticates_in_its_own_way() {
+    let openai = ready(Host::openai("k")).await;
+    assert!(matches!(credential(&openai), Credential::Bearer(key) if key.expose() == "k"));
+    let azure = ready(Host::azure("https://r/", "k").api_version("2024-10-21")).await;
+    assert!(matches!(credential(&azure), Credential::Header(name, key)
+        if name == "api-key" && key.expose() == "k"));
+    assert_eq!(azure.endpoint.base_url, "https://r");
+    assert_eq!(azure.endpoint.api_version.as_deref(), Some("2024-10-21"));
+    let entra = ready(Host::azure_token("https://r", "t")).await;
+    assert!(matches!(credential(&entra), Credential::Bearer(key) if key.expose() == "t"));
+    let bearer = ready(Host::bedrock("eu-west-1", "k")).await;
+    assert!(matches!(credential(&bearer), Credential::Bearer(key) if key.expose() == "k"));
+    assert_eq!(bearer.endpoint.base_url, "https://bedrock-runtime.eu-west-1.amazonaws.com");
+    let signed = ready(Host::bedrock_keys("eu-west-1", "id", "s", Some("t".to_owned()))).await;
+    assert!(matches!(credential(&signed), Credential::Aws(aws)
+        if aws.region == "eu-west-1" && aws.service == "bedrock" && aws.session_token.is_some()));
+    let local = ready(Host::openai_compatible("http://127.0.0.1:8000/v1")).await;
+    assert!(matches!(credential(&local), Credential::Anonymous));
+}
+
+#[tokio::test]
+async fn hosts_that_leave_their_credentials_to_aws_share_one_look_up_for_each_region() {
+    let chains = AwsChains::default();
+    let chain = async |region: &str| {
+        let target = Host::bedrock_default_chain().region(region).target(&chains).await.unwrap();
+        assert_eq!(target.endpoint.region.as_deref(), Some(region));
+        match target.credentials {
+            Credentials::Aws(chain) => chain,
+            Credentials::Static(_) => panic!("not the chain"),
+        }
+    };
+    let first = chain("eu-west-1").await;
+    assert!(std::sync::Arc::ptr_eq(&first, &chain("eu-west-1").await));
+    assert_eq!(chain("us-east-1").await.region(), "us-east-1");
+}
+
+#[tokio::test]
+async fn what_is_said_last_counts() {
+    let clocks = Clocks { idle: Duration::from_secs(1), ..Clocks::default() };
+    let host = Host::bedrock("eu-west-1", "k")
+        .aws_keys("id", "s", None)
+        .region("us-east-1")
+        .base_url("http://127.0.0.1:1")
+        .header("X-A", "1")
+        .header("x-a", "2")
+        .clocks(clocks)
+        .http(HttpVersion::Http2);
+    assert_eq!(host.headers.len(), 1, "each name once");
+    let target = ready(host).await;
+    assert!(matches!(credential(&target), Credential::Aws(aws) if aws.region == "us-east-1"));
+    assert_eq!(target.endpoint.base_url, "http://127.0.0.1:1");
+    assert_eq!(target.endpoint.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["2"]);
+    assert_eq!((target.clocks, target.http), (clocks, HttpVersion::Http2));
+}
+
+#[test]
+fn what_is_missing_is_named_with_its_variable() {
+    let said = |host: Host| host.check().unwrap_err().to_string();
+    let blank = |kind| Host::of_kind(kind).unwrap();
+    assert_eq!(blank("openai").missing(), [Missing::Key]);
+    assert_eq!(said(blank("openai")), "the key is missing (in the environment: OPENAI_API_KEY)");
+    assert_eq!(blank("azure").missing(), [Missing::BaseUrl, Missing::Key]);
+    assert_eq!(
+        said(blank("azure").api_key("k")),
+        "base_url is missing, such as https://NAME.openai.azure.com (in the environment: AZURE_API_BASE)"
+    );
+    assert_eq!(
+        said(blank("azure").base_url("https://r")),
+        "the key is missing (in the environment: AZURE_API_KEY (or AZURE_AD_TOKEN))"
+    );
+    assert_eq!(blank("bedrock").missing(), [], "the chain finds all");
+    for host in [blank("bedrock").api_key("k"), blank("bedrock").aws_keys("i", "s", None)] {
+        assert_eq!(said(host), "region is missing, such as eu-central-1 (in the environment: AWS_REGION)");
+    }
+    assert!(blank("bedrock").api_key("k").base_url("http://h").check().is_ok());
+    assert!(blank("openai").base_url("http://h").check().is_ok(), "a local server wants no key");
+}
+
+#[test]
+fn what_can_not_be_used_is_named_and_not_repeated() {
+    let said = |host: Host| host.check().unwrap_err().to_string();
+    let kind = said(Host::openai("k").aws_keys("i", "hunter2", None));
+    assert_eq!(kind, "openai takes no AWS credentials");
+    let version = said(Host::azure("https://r", "k").api_version("hunter2 or so"));
+    assert!(version.starts_with("api_version is not an API version; "), "{version}");
+    let own = said(Host::openai("k").header("Host", "hunter2"));
+    assert_eq!(own, "header \"Host\": this header is set by Tidegate itself");
+    let unknown = Host::of_kind("opneai").unwrap_err().to_string();
+    assert_eq!(unknown, "no host of kind `opneai`; kinds: openai, azure, bedrock");
+}
+
+#[test]
+fn the_url_in_force_is_known_as_soon_as_the_region_is() {
+    let url = |host: Host| host.url();
+    assert_eq!(url(Host::openai("k")).as_deref(), Some("https://api.openai.com/v1"));
+    assert_eq!(url(Host::bedrock_default_chain()), None);
+    let there = "https://bedrock-runtime.eu-west-1.amazonaws.com";
+    assert_eq!(url(Host::bedrock_default_chain().region("eu-west-1")).as_deref(), Some(there));
+    assert_eq!(url(Host::of_kind("azure").unwrap()), None);
+}
+
+#[test]
+fn every_kind_that_has_a_constructor_is_known() {
+    let hosts = [
+        Host::openai("k"),
+        Host::openai_compatible("http://h"),
+        Host::azure("http://h", "k"),
+        Host::azure_token("http://h", "t"),
+        Host::bedrock("eu-west-1", "k"),
+        Host::bedrock_keys("eu-west-1", "i", "s", None),
+        Host::bedrock_default_chain(),
+    ];
+    for host in &hosts {
+        assert!(host.check().is_ok(), "{host:?}");
+    }
+    for kind in &HOSTS {
+        assert_eq!(Host::of_kind(kind.name).unwrap().kind.name, row(kind.name).unwrap().name);
+    }
+    assert_eq!(hosts[6].key, Key::AwsChain);
+}
