@@ -139,7 +139,7 @@ impl H1Connection {
 impl Drop for H1Connection {
     fn drop(&mut self) {
         if self.busy {
-            self.stream.close_abruptly();
+            self.stream.reset();
         }
     }
 }
