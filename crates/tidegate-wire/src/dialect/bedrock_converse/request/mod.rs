@@ -1,9 +1,10 @@
 //! Writes the body of Converse and ConverseStream; it is the same for both.
 //!
-//! Borrows from the hub request and serialises once, so that a large prompt is copied once. What Converse can't honour is
-//! refused by name ([`parameters`]), never sent in the hope that it works and never left out in silence. Ranges that
-//! Bedrock itself states in its service model are checked here, since its own answers don't name the caller's parameter;
-//! what depends on the model (context size, which models take images) is left to Bedrock.
+//! Borrows from the hub request and serialises once, so that a large prompt is copied once. What Converse can't honour and
+//! would change the answer is refused by name ([`parameters`]), never sent in the hope that it works and never left out
+//! in silence; mere hints are dropped. Ranges that Bedrock itself states in its service model are checked here, since its
+//! own answers don't name the caller's parameter; what depends on the model (context size, which models take images) is
+//! left to Bedrock.
 
 use std::borrow::Cow;
 
