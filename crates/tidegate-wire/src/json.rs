@@ -74,8 +74,7 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         let rest = bytes.get(start..)?;
         let near = rest.get(..SHORT).unwrap_or(rest);
-        let stop = near.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' '));
-        let Some(stop) = stop else { return self.long_string(start, start + near.len()) };
+        let Some(stop) = first_special(near) else { return self.long_string(start, start + near.len()) };
         match near.get(stop)? {
             b'"' => {
                 self.at = start + stop + 1;
@@ -195,8 +194,27 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Keys, ids and the text of one token are shorter than this: a loop over their bytes ends before a search is set up.
+/// Keys, ids and the text of one token are shorter than this: a few words are read before a search is set up.
 const SHORT: usize = 32;
+
+/// Where the first quote, backslash or control character stands.
+fn first_special(bytes: &[u8]) -> Option<usize> {
+    let (words, tail) = bytes.as_chunks::<8>();
+    let in_words = words.iter().zip((0..).step_by(8)).find_map(|(word, at)| Some(at + special_of_8(*word)?));
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..b' ');
+    in_words.or_else(|| tail.iter().position(is_special).map(|at| words.len() * 8 + at))
+}
+
+/// The same for eight bytes at once: in each byte of `stops` the highest bit tells. Borrows from one byte's subtraction can
+/// reach only the bytes above it, so the lowest bit that is set is right.
+fn special_of_8(word: [u8; 8]) -> Option<usize> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let word = u64::from_le_bytes(word);
+    let below = |word: u64, bound: u8| word.wrapping_sub(EACH * u64::from(bound)) & !word & (EACH << 7);
+    let equal = |byte: u8| below(word ^ (EACH * u64::from(byte)), 1);
+    let stops = below(word, b' ') | equal(b'"') | equal(b'\\');
+    (stops != 0).then(|| stops.trailing_zeros() as usize / 8)
+}
 
 /// Recorded chunks nest to 8. The bound is for the stack's sake.
 const MAX_DEPTH: u32 = 32;

@@ -25,6 +25,20 @@ fn a_string_of_any_length_ends_at_its_own_quote() {
 }
 
 #[test]
+fn eight_bytes_at_once_are_judged_as_each_is() {
+    let is_special = |byte: &u8| matches!(byte, b'"' | b'\\' | ..b' ');
+    for first in 0..=255 {
+        for second in 0..=255 {
+            for at in 0..7 {
+                let mut word = *b"xxxxxxxx";
+                (word[at], word[at + 1]) = (first, second);
+                assert_eq!(special_of_8(word), word.iter().position(is_special), "{word:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_count_is_a_plain_whole_number_and_every_other_value_is_passed_over() {
     let count = |text: &str| {
         let mut cursor = Cursor::over(text);
