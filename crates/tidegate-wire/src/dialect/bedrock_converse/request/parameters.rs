@@ -17,11 +17,22 @@ use crate::{
 use super::{own, unsupported};
 
 pub(super) fn refuse_unsupported(request: &ChatRequest) -> Result<(), WireError> {
+    check_limit(request)?;
     let names = unsupported_parameters(request);
     let Some(first) = names.first() else { return Ok(()) };
     let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     Err(WireError::bad_request(format!("not supported by Bedrock Converse: {listed}"))
         .with_param(first.as_ref()))
+}
+
+/// OpenAI refuses a limit under both of its names, whatever they say; in the same words, for programs that look for them.
+fn check_limit(request: &ChatRequest) -> Result<(), WireError> {
+    let other = if request.limits.legacy_max_tokens { "max_completion_tokens" } else { "max_tokens" };
+    if request.limits.max_output_tokens.is_none() || own(&request.extras, other).is_none() {
+        return Ok(());
+    }
+    let message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.";
+    Err(WireError::bad_request(message).with_param("max_tokens").with_code("invalid_parameter_combination"))
 }
 
 fn unsupported_parameters(request: &ChatRequest) -> Vec<Cow<'_, str>> {

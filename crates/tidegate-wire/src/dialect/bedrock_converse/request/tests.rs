@@ -319,6 +319,16 @@ fn limits_and_sampling_go_to_inference_config() {
     assert_eq!(body["additionalModelRequestFields"], json!({"top_k": 5}));
 }
 
+/// As OpenAI answers the same.
+#[test]
+fn one_limit_under_two_names_is_refused_as_openai_refuses_it() {
+    let limits = Limits { max_output_tokens: Some(7), ..Limits::default() };
+    let both = ChatRequest { limits, ..with_extras(json!({"max_tokens": 7})) };
+    let error = encode_request(&both, &EncodeOptions { model: "" }).unwrap_err();
+    assert_eq!((error.param(), error.code()), (Some("max_tokens"), Some("invalid_parameter_combination")));
+    assert!(error.message().contains("max_completion_tokens"), "{error}");
+}
+
 #[test]
 fn values_out_of_bedrocks_range_are_refused_and_not_clamped() {
     let sampling = |temperature: f64, top_p: f64| ChatRequest {
