@@ -61,7 +61,7 @@ pub fn encode_request(request: &ChatRequest, options: &EncodeOptions<'_>) -> Res
         system,
         inference_config: InferenceConfig::encode(request)?,
         tool_config: ToolConfig::encode(request)?,
-        additional_model_request_fields: output::additional_fields(request, thinking.field)?,
+        additional_model_request_fields: output::additional_fields(request, family, thinking.field)?,
         output_config: output::output_config(request, thinking.effort)?,
         request_metadata: metadata::encode(request)?,
         service_tier: parameters::service_tier(request)?,

@@ -316,7 +316,7 @@ fn limits_and_sampling_go_to_inference_config() {
         body["inferenceConfig"],
         json!({"maxTokens": 7, "temperature": 1.0, "topP": 0.9, "stopSequences": ["|"]})
     );
-    assert_eq!(body["additionalModelRequestFields"], json!({"top_k": 5}));
+    assert_eq!(body["additionalModelRequestFields"], json!({"inferenceConfig": {"topK": 5}}));
 }
 
 /// As OpenAI answers the same.
@@ -327,6 +327,29 @@ fn one_limit_under_two_names_is_refused_as_openai_refuses_it() {
     let error = encode_request(&both, &EncodeOptions { model: "" }).unwrap_err();
     assert_eq!((error.param(), error.code()), (Some("max_tokens"), Some("invalid_parameter_combination")));
     assert!(error.message().contains("max_completion_tokens"), "{error}");
+}
+
+#[test]
+fn top_k_goes_where_the_models_family_has_it() {
+    let sampling = Sampling { top_k: Some(5.into()), ..Sampling::default() };
+    let request = ChatRequest { sampling, ..hello() };
+    for (model, fields) in [
+        (CLAUDE_BUDGET, json!({"top_k": 5})),
+        ("us.amazon.nova-pro-v1:0", json!({"inferenceConfig": {"topK": 5}})),
+        ("global.amazon.nova-2-lite-v1:0", json!({"inferenceConfig": {"topK": 5}})),
+        ("mistral.mistral-large-2407-v1:0", json!({"top_k": 5})),
+    ] {
+        assert_eq!(encode_for(model, &request)["additionalModelRequestFields"], fields, "{model}");
+    }
+    let own = json!({"additionalModelRequestFields": {"inferenceConfig": {"topK": 6}}});
+    let contradicting = ChatRequest { extras: own.as_object().unwrap().clone(), ..request.clone() };
+    assert_eq!(refused(&contradicting), "top_k");
+    let own = json!({"additionalModelRequestFields": {"inferenceConfig": {"other": 6}}});
+    let joined = ChatRequest { extras: own.as_object().unwrap().clone(), ..request };
+    assert_eq!(
+        encode(&joined)["additionalModelRequestFields"],
+        json!({"inferenceConfig": {"other": 6, "topK": 5}})
+    );
 }
 
 #[test]
