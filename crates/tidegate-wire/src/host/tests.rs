@@ -204,6 +204,22 @@ fn retry_after_is_the_longer_of_its_two_forms_and_never_now() {
     for nonsense in ["soon", "-3", "NaN", "Sun, 22 Nov 2026 10:00:00 GMT", ""] {
         assert_eq!(wait(&[("retry-after", nonsense)]), None, "{nonsense}");
     }
+    // A date counts from the reply's own date: time is not known here.
+    let date = ("date", "Sun, 22 Nov 2026 10:00:00 GMT");
+    assert_eq!(
+        wait(&[date, ("retry-after", "Sun, 22 Nov 2026 10:00:30 GMT")]),
+        Some(Duration::from_secs(30))
+    );
+    assert_eq!(
+        wait(&[date, ("retry-after", "Sunday, 22-Nov-26 10:01:00 GMT")]),
+        Some(Duration::from_secs(60))
+    );
+    assert_eq!(wait(&[date, ("retry-after", "Sun, 22 Nov 2026 09:59:00 GMT")]), None, "already past");
+    assert_eq!(
+        wait(&[date, ("retry-after", "Mon, 22 Nov 2027 10:00:00 GMT")]),
+        Some(Duration::from_secs(86_400))
+    );
+    assert_eq!(wait(&[("date", "now"), ("retry-after", "Sun, 22 Nov 2026 10:00:30 GMT")]), None);
     assert_eq!(wait(&[("retry-after", "1e300")]), Some(Duration::from_secs(86_400)));
     assert_eq!(wait(&[("retry-after", "inf")]), Some(Duration::from_secs(86_400)));
     assert_eq!(wait(&[]), None);
