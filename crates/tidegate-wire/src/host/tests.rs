@@ -291,3 +291,22 @@ fn a_refusal_keeps_the_backends_words_wherever_they_stand() {
     );
     assert_eq!(read(r#"{"error":{"mess"#).message(), "the backend answered with status 400 and no message");
 }
+
+/// Partitions of the AWS SDK for Rust (`partitions.json`).
+#[test]
+fn every_aws_partition_has_its_own_domain() {
+    for (region, domain) in [
+        ("eu-west-1", "amazonaws.com"),
+        ("us-gov-west-1", "amazonaws.com"),
+        ("cn-north-1", "amazonaws.com.cn"),
+        ("us-iso-east-1", "c2s.ic.gov"),
+        ("us-isob-east-1", "sc2s.sgov.gov"),
+        ("us-isof-south-1", "csp.hci.ic.gov"),
+        ("eu-isoe-west-1", "cloud.adc-e.uk"),
+        ("eusc-de-east-1", "amazonaws.eu"),
+        ("newer-north-1", "amazonaws.com"),
+    ] {
+        let endpoint = row("bedrock").unwrap().endpoint(None, Some(region), None).unwrap();
+        assert_eq!(endpoint.base_url, format!("https://bedrock-runtime.{region}.{domain}"));
+    }
+}
