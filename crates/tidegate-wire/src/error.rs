@@ -5,6 +5,8 @@
 
 use std::{fmt, time::Duration};
 
+use serde_json::Value;
+
 /// Who has to change something for the call to succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Blame {
@@ -157,6 +159,7 @@ struct Inner {
     message: String,
     param: Option<String>,
     code: Option<String>,
+    inner_error: Option<Value>,
     upstream_status: Option<u16>,
     retry_after: Option<Duration>,
 }
@@ -169,6 +172,7 @@ impl WireError {
             message: message.into(),
             param: None,
             code: None,
+            inner_error: None,
             upstream_status: None,
             retry_after: None,
         }))
@@ -211,6 +215,13 @@ impl WireError {
     #[must_use]
     pub fn with_code(mut self, code: impl Into<String>) -> Self {
         self.0.code = Some(code.into());
+        self
+    }
+
+    /// Keeps what a content filter said of the prompt, as the backend put it. For the caller to read.
+    #[must_use]
+    pub fn with_inner_error(mut self, verdict: Value) -> Self {
+        self.0.inner_error = Some(verdict);
         self
     }
 
@@ -263,6 +274,11 @@ impl WireError {
         self.0.code.as_deref().or_else(|| self.0.class.openai_code())
     }
 
+    /// What a content filter said of the prompt: Azure's `innererror`, with its `content_filter_result`.
+    pub fn inner_error(&self) -> Option<&Value> {
+        self.0.inner_error.as_ref()
+    }
+
     /// Status that the backend answered with, where it answered.
     pub fn upstream_status(&self) -> Option<u16> {
         self.0.upstream_status
@@ -281,6 +297,7 @@ impl fmt::Debug for WireError {
             .field("message", &self.0.message)
             .field("param", &self.0.param)
             .field("code", &self.0.code)
+            .field("inner_error", &self.0.inner_error)
             .field("upstream_status", &self.0.upstream_status)
             .field("retry_after", &self.0.retry_after)
             .finish()

@@ -16,6 +16,7 @@ pub mod framing;
 pub mod host;
 pub mod http1;
 pub mod hub;
+mod json;
 pub mod outbound;
 pub mod reply;
 

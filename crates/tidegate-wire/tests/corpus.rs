@@ -227,6 +227,27 @@ fn an_openai_reply_is_relayed_byte_for_byte() {
     println!("openai chat: {checked} replies relayed byte for byte");
 }
 
+/// By the relay and by the decoder alike.
+#[test]
+fn every_recorded_usage_object_is_counted_as_it_stands() {
+    let mut checked = 0;
+    for vector in good_replies().filter(|vector| vector.expected["usage"].is_object()) {
+        let wanted = &vector.expected["usage"];
+        let pieces = [Bytes::from(vector.body.clone())];
+        let relayed = vector.relayed(true, &pieces).progress.usage.unwrap();
+        assert_eq!(Some(&relayed), vector.events(&pieces).progress.usage.as_ref(), "{}", vector.id);
+        assert_eq!(Some(relayed.prompt_tokens), wanted["prompt_tokens"].as_u64(), "{}", vector.id);
+        assert_eq!(Some(relayed.completion_tokens), wanted["completion_tokens"].as_u64(), "{}", vector.id);
+        assert_eq!(Some(relayed.total_tokens), wanted["total_tokens"].as_u64(), "{}", vector.id);
+        let (prompt, completion) = (&wanted["prompt_tokens_details"], &wanted["completion_tokens_details"]);
+        assert_eq!(relayed.cached_tokens, prompt["cached_tokens"].as_u64(), "{}", vector.id);
+        assert_eq!(relayed.cache_write_tokens, prompt["cache_write_tokens"].as_u64(), "{}", vector.id);
+        assert_eq!(relayed.reasoning_tokens, completion["reasoning_tokens"].as_u64(), "{}", vector.id);
+        checked += 1;
+    }
+    println!("{checked} usage objects checked");
+}
+
 #[test]
 fn a_usage_chunk_that_nobody_asked_for_is_withheld_and_counted() {
     let mut withheld = 0;

@@ -75,21 +75,52 @@ fn an_event_that_just_fits_is_taken() {
     assert_eq!((seen.len(), result), (1, Ok(())));
 }
 
-#[test]
-fn json_lines_skip_blank_lines_and_drop_a_last_line_that_is_cut_off() {
+/// The lines of a body that comes in these pieces.
+fn json_lines(pieces: &[&[u8]]) -> (Vec<String>, Result<(), WireError>) {
     let mut seen = Vec::new();
     let mut sink = |frame: Frame<'_>| {
-        if let Frame::Line(line) = frame {
-            seen.push(String::from_utf8(line.to_vec()).unwrap());
-        }
+        let Frame::Line(line) = frame else { panic!("{frame:?} is no line") };
+        seen.push(String::from_utf8_lossy(line).into_owned());
         Ok(())
     };
     let mut framer = Framer::new(Framing::JsonLines);
-    for piece in [b"{\"a\"".as_slice(), b":1}\r\n\n", b"[2]\n{\"cut\":"] {
-        framer.push(&Bytes::copy_from_slice(piece), &mut sink).unwrap();
+    let pushed = pieces.iter().try_for_each(|piece| framer.push(&Bytes::copy_from_slice(piece), &mut sink));
+    let result = pushed.and_then(|()| framer.finish(&mut sink));
+    (seen, result)
+}
+
+#[test]
+fn json_lines_skip_blank_lines_and_drop_a_last_line_that_is_cut_off() {
+    let (seen, result) = json_lines(&[b"{\"a\"", b":1}\r\n\n \n", b"[2]\n{\"cut\":"]);
+    assert_eq!((seen.concat(), result), ("{\"a\":1}[2]".to_owned(), Ok(())));
+}
+
+#[test]
+fn a_json_line_without_its_end_counts_if_it_is_whole() {
+    assert_eq!(json_lines(&[b"{\"a\":1}\n{\"done\":", b"true}"]).0, ["{\"a\":1}", "{\"done\":true}"]);
+    assert_eq!(json_lines(&[b"{\"done\":true}\r"]).0, ["{\"done\":true}"]);
+    assert_eq!(json_lines(&[b""]).0, [""; 0]);
+}
+
+#[test]
+fn json_lines_are_bounded_whether_they_end_or_not() {
+    let long = vec![b'x'; MAX_FRAME];
+    assert_eq!(json_lines(&[&long, b"\n"]).1, Ok(()));
+    for pieces in [[long.as_slice(), b"x"], [&long, b"x\n"]] {
+        let (seen, result) = json_lines(&pieces);
+        assert_eq!((seen.len(), result.unwrap_err().class()), (0, crate::ErrorClass::Protocol));
     }
-    framer.finish(&mut sink).unwrap();
-    assert_eq!(seen, ["{\"a\":1}", "[2]"]);
+}
+
+#[test]
+fn what_reads_a_json_line_stops_the_rest() {
+    let mut seen = 0;
+    let mut framer = Framer::new(Framing::JsonLines);
+    let error = framer.push(&Bytes::from_static(b"1\n2\n"), &mut |_| {
+        seen += 1;
+        Err(WireError::protocol("no"))
+    });
+    assert_eq!((seen, error.unwrap_err().message()), (1, "no"));
 }
 
 #[test]

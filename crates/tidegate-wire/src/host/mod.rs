@@ -41,7 +41,8 @@ pub struct HostRow {
     pub dialect: Dialect,
     /// How it authenticates.
     pub auth: AuthScheme,
-    /// Base URL where the operator gives none; `{region}` is filled in. `None`: it must be given.
+    /// Base URL where the operator gives none; `{region}` is filled in, and `{aws_domain}` with the domain of its partition.
+    /// `None`: it must be given.
     pub default_base_url: Option<&'static str>,
     /// Whether closing the connection stops generation and the bill.
     pub abort_stops_billing: AbortBilling,
@@ -130,7 +131,7 @@ impl HostRow {
             (Some(given), _) => given.to_owned(),
             (None, Some(default)) if default.contains("{region}") => {
                 let region = region.ok_or_else(|| self.misconfigured("needs a region"))?;
-                default.replace("{region}", region)
+                default.replace("{region}", region).replace("{aws_domain}", rows::aws_domain(region))
             }
             (None, Some(default)) => default.to_owned(),
             (None, None) => return Err(self.misconfigured("needs a base URL")),

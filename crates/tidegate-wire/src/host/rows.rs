@@ -24,7 +24,7 @@ pub static HOSTS: [HostRow; 3] = [
         name: "bedrock",
         dialect: Dialect::BedrockConverse,
         auth: AuthScheme::Aws { service: "bedrock" },
-        default_base_url: Some("https://bedrock-runtime.{region}.amazonaws.com"),
+        default_base_url: Some("https://bedrock-runtime.{region}.{aws_domain}"),
         abort_stops_billing: AbortBilling::RunsOn,
         quirks: &[],
     },
@@ -34,3 +34,20 @@ pub static HOSTS: [HostRow; 3] = [
 pub fn row(name: &str) -> Option<&'static HostRow> {
     HOSTS.iter().find(|row| row.name == name)
 }
+
+/// Domain of AWS's endpoints in a region: `{aws_domain}`.
+pub(super) fn aws_domain(region: &str) -> &'static str {
+    let partition = AWS_DOMAINS.iter().find(|(prefix, _)| region.starts_with(prefix));
+    partition.map_or("amazonaws.com", |(_, domain)| domain)
+}
+
+/// Partitions that have a domain of their own, by the beginning of their regions' names. From the partitions that the AWS SDK
+/// for Rust resolves endpoints with (aws-sdk-sts 1.124).
+const AWS_DOMAINS: [(&str, &str); 6] = [
+    ("cn-", "amazonaws.com.cn"),
+    ("eusc-", "amazonaws.eu"),
+    ("us-iso-", "c2s.ic.gov"),
+    ("us-isob-", "sc2s.sgov.gov"),
+    ("us-isof-", "csp.hci.ic.gov"),
+    ("eu-isoe-", "cloud.adc-e.uk"),
+];

@@ -204,6 +204,22 @@ fn retry_after_is_the_longer_of_its_two_forms_and_never_now() {
     for nonsense in ["soon", "-3", "NaN", "Sun, 22 Nov 2026 10:00:00 GMT", ""] {
         assert_eq!(wait(&[("retry-after", nonsense)]), None, "{nonsense}");
     }
+    // A date counts from the reply's own date: time is not known here.
+    let date = ("date", "Sun, 22 Nov 2026 10:00:00 GMT");
+    assert_eq!(
+        wait(&[date, ("retry-after", "Sun, 22 Nov 2026 10:00:30 GMT")]),
+        Some(Duration::from_secs(30))
+    );
+    assert_eq!(
+        wait(&[date, ("retry-after", "Sunday, 22-Nov-26 10:01:00 GMT")]),
+        Some(Duration::from_secs(60))
+    );
+    assert_eq!(wait(&[date, ("retry-after", "Sun, 22 Nov 2026 09:59:00 GMT")]), None, "already past");
+    assert_eq!(
+        wait(&[date, ("retry-after", "Mon, 22 Nov 2027 10:00:00 GMT")]),
+        Some(Duration::from_secs(86_400))
+    );
+    assert_eq!(wait(&[("date", "now"), ("retry-after", "Sun, 22 Nov 2026 10:00:30 GMT")]), None);
     assert_eq!(wait(&[("retry-after", "1e300")]), Some(Duration::from_secs(86_400)));
     assert_eq!(wait(&[("retry-after", "inf")]), Some(Duration::from_secs(86_400)));
     assert_eq!(wait(&[]), None);
@@ -274,4 +290,23 @@ fn a_refusal_keeps_the_backends_words_wherever_they_stand() {
         "the backend answered with status 400 and no message"
     );
     assert_eq!(read(r#"{"error":{"mess"#).message(), "the backend answered with status 400 and no message");
+}
+
+/// Partitions of the AWS SDK for Rust (`partitions.json`).
+#[test]
+fn every_aws_partition_has_its_own_domain() {
+    for (region, domain) in [
+        ("eu-west-1", "amazonaws.com"),
+        ("us-gov-west-1", "amazonaws.com"),
+        ("cn-north-1", "amazonaws.com.cn"),
+        ("us-iso-east-1", "c2s.ic.gov"),
+        ("us-isob-east-1", "sc2s.sgov.gov"),
+        ("us-isof-south-1", "csp.hci.ic.gov"),
+        ("eu-isoe-west-1", "cloud.adc-e.uk"),
+        ("eusc-de-east-1", "amazonaws.eu"),
+        ("newer-north-1", "amazonaws.com"),
+    ] {
+        let endpoint = row("bedrock").unwrap().endpoint(None, Some(region), None).unwrap();
+        assert_eq!(endpoint.base_url, format!("https://bedrock-runtime.{region}.{domain}"));
+    }
 }

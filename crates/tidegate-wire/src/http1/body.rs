@@ -14,19 +14,33 @@ enum State {
     Length(u64),
     UntilClose,
     /// In the line that gives a chunk's size.
-    Size { size: u64, digits: u8 },
+    Size {
+        size: u64,
+        digits: u8,
+    },
     /// Behind the size: extensions, which nobody reads. So many bytes of them.
-    Extension { size: u64, length: u16 },
+    Extension {
+        size: u64,
+        length: u16,
+    },
     /// Behind the line's carriage return.
-    SizeEnd { size: u64 },
+    SizeEnd {
+        size: u64,
+    },
     /// In a chunk: so many bytes are still to come.
     Chunk(u64),
     ChunkCr,
     ChunkLf,
     /// Behind the last chunk: trailer fields, which nobody reads. The length of this line, and of all.
-    Trailer { line: u16, all: u16 },
+    Trailer {
+        line: u16,
+        all: u16,
+    },
     /// Behind a carriage return there.
-    TrailerEnd { line: u16, all: u16 },
+    TrailerEnd {
+        line: u16,
+        all: u16,
+    },
     Over,
 }
 

@@ -79,8 +79,8 @@ impl ReplyHead {
         let status = reply.code.and_then(|code| StatusCode::from_u16(code).ok());
         let status = status.ok_or_else(|| broken("it has no valid status"))?;
         let facts = Facts::read(reply.headers)?;
-        let empty = status.is_informational()
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        let empty =
+            status.is_informational() || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         let until_close = !empty && !facts.chunked && facts.length.is_none();
         let body = match (facts.chunked, facts.length) {
             _ if empty => BodyDecoder::length(0),

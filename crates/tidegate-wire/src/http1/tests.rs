@@ -5,7 +5,11 @@ use super::*;
 use crate::ErrorClass;
 
 /// What comes of `body` in pieces of the given sizes, the last one repeated, and what is left of the bytes.
-fn decode(decoder: &mut BodyDecoder, body: &[u8], sizes: &[usize]) -> Result<(Vec<u8>, bool, usize), ErrorClass> {
+fn decode(
+    decoder: &mut BodyDecoder,
+    body: &[u8],
+    sizes: &[usize],
+) -> Result<(Vec<u8>, bool, usize), ErrorClass> {
     let (mut buffer, mut out, mut rest) = (BytesMut::new(), Vec::new(), body);
     let mut sizes = sizes.iter().copied().chain(std::iter::repeat(*sizes.last().unwrap()));
     loop {
@@ -46,7 +50,10 @@ fn a_request_head_is_what_a_server_reads() {
 #[test]
 fn the_head_says_how_the_body_is_framed() {
     let body = b"3\r\nabc\r\n0\r\n\r\nmore";
-    assert_eq!(decode(&mut good("Transfer-Encoding: Chunked\r\n").body, body, &[99]), Ok((b"abc".into(), true, 4)));
+    assert_eq!(
+        decode(&mut good("Transfer-Encoding: Chunked\r\n").body, body, &[99]),
+        Ok((b"abc".into(), true, 4))
+    );
     assert_eq!(decode(&mut good("content-length: 2\r\n").body, body, &[99]), Ok((b"3\r".into(), true, 15)));
     assert_eq!(decode(&mut good("content-length: 0\r\n").body, body, &[99]), Ok((vec![], true, 17)));
     let mut until_close = good("");
@@ -82,7 +89,11 @@ fn a_head_that_can_be_read_in_two_ways_is_refused() {
         "content-length : 2\r\n",
         " folded: 1\r\n",
     ] {
-        assert_eq!(head(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n")).unwrap_err(), ErrorClass::Protocol, "{fields}");
+        assert_eq!(
+            head(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n")).unwrap_err(),
+            ErrorClass::Protocol,
+            "{fields}"
+        );
     }
     for line in ["HTTP/2 200 OK", "HTTP/1.1 2x0 OK", "HTTP/1.1 099 OK", "SSH-2.0-x", "\u{16}\u{3}\u{1}"] {
         assert_eq!(head(&format!("{line}\r\n\r\n")).map(|_| ()), Err(ErrorClass::Protocol), "{line}");

@@ -1,10 +1,7 @@
 //! Keeps a reply's [`Progress`] from its events. All machines count here, so that they count alike.
 
 use super::{Progress, scan::PlainReply};
-use crate::{
-    dialect::openai_chat,
-    hub::{Event, ReplyStart},
-};
+use crate::hub::{Event, ReplyStart};
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {
@@ -59,7 +56,7 @@ impl Tally {
     }
 
     /// A whole reply that is plainly ordinary.
-    pub(super) fn whole(&mut self, reply: &PlainReply<'_>) {
+    pub(super) fn whole(&mut self, reply: PlainReply<'_>) {
         self.progress.served_model = reply.model.map(str::to_owned);
         self.progress.upstream_id = reply.id.map(str::to_owned);
         for piece in reply.answers.pieces() {
@@ -69,7 +66,7 @@ impl Tally {
             }
             self.finish(piece.choice);
         }
-        self.progress.usage = reply.usage.and_then(openai_chat::usage);
+        self.progress.usage = reply.usage;
         self.progress.usage_final = self.progress.usage.is_some();
         self.progress.ended = true;
     }

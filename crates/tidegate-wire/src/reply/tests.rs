@@ -310,7 +310,8 @@ fn the_cheap_look_at_a_whole_reply_counts_what_the_full_read_counts() {
             \"completion_tokens_details\": null}}, \"service_tier\": \"default\"}}\n"
         )
     };
-    let second = r#", {"message": {"content": "x", "reasoning": "yy"}, "finish_reason": "length", "index": 1}"#;
+    let second =
+        r#", {"message": {"content": "x", "reasoning": "yy"}, "finish_reason": "length", "index": 1}"#;
     for (body, choices) in [(reply(""), 1), (reply(""), 2), (reply(second), 2)] {
         assert!(scan::scan_whole(body.as_bytes()).is_some());
         let mut relay = WholeRelay::new(choices);

@@ -60,7 +60,7 @@ impl Reply for WholeRelay {
         }
         let body = self.body();
         if let Some(reply) = scan_whole(&body) {
-            self.tally.whole(&reply);
+            self.tally.whole(reply);
             items.push_back(body);
             return Ok(());
         }

@@ -1,15 +1,13 @@
 //! The wire form of a reply, streamed or whole, with every value left unread until it is needed. Unknown fields, among
 //! them the padding `obfuscation` and `p`, are skipped.
 
-use std::{borrow::Cow, fmt, marker::PhantomData};
+use std::{borrow::Cow, fmt};
 
 use serde::{
     Deserialize, Deserializer,
-    de::{Error, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{Error, Visitor},
 };
 use serde_json::{Value, value::RawValue};
-
-use crate::hub::Usage;
 
 type Raw<'a> = Option<&'a RawValue>;
 
@@ -129,119 +127,5 @@ impl<'de> Deserialize<'de> for LossyText {
             }
         }
         deserializer.deserialize_bytes(BytesVisitor)
-    }
-}
-
-/// OpenAI's usage object, and DeepSeek's name for cached tokens.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Counts {
-    prompt_tokens: Count,
-    completion_tokens: Count,
-    total_tokens: Count,
-    prompt_cache_hit_tokens: Count,
-    prompt_tokens_details: Lenient<Details>,
-    completion_tokens_details: Lenient<Details>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Details {
-    cached_tokens: Count,
-    cache_write_tokens: Count,
-    reasoning_tokens: Count,
-}
-
-/// Reads OpenAI's usage object, given as JSON text.
-pub(crate) fn usage(raw: &str) -> Option<Usage> {
-    let counts: Counts = serde_json::from_str(raw).ok()?;
-    let (prompt, completion) = (counts.prompt_tokens_details.0, counts.completion_tokens_details.0);
-    let prompt_tokens = counts.prompt_tokens.0.unwrap_or(0);
-    let completion_tokens = counts.completion_tokens.0.unwrap_or(0);
-    Some(Usage {
-        prompt_tokens,
-        completion_tokens,
-        total_tokens: counts.total_tokens.0.unwrap_or(prompt_tokens.saturating_add(completion_tokens)),
-        cached_tokens: prompt.cached_tokens.0.or(counts.prompt_cache_hit_tokens.0),
-        cache_write_tokens: prompt.cache_write_tokens.0,
-        reasoning_tokens: completion.reasoning_tokens.0,
-        running: false,
-        raw: Some(raw.into()),
-    })
-}
-
-/// A count; one that is no whole number is not known.
-#[derive(Default)]
-struct Count(Option<u64>);
-
-/// What is read from an object; from anything else, nothing.
-#[derive(Default)]
-struct Lenient<T>(T);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyVisitor::<IgnoredAny>(PhantomData)).map(|any| Self(any.count))
-    }
-}
-
-impl<'de, T: Default + Deserialize<'de>> Deserialize<'de> for Lenient<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AnyVisitor(PhantomData)).map(|any| Self(any.object.unwrap_or_default()))
-    }
-}
-
-/// Takes a value of any type: reads whole numbers and objects, skips the others.
-struct AnyVisitor<T>(PhantomData<T>);
-
-struct Any<T> {
-    count: Option<u64>,
-    object: Option<T>,
-}
-
-impl<T> Any<T> {
-    fn other<E>() -> Result<Self, E> {
-        Ok(Self { count: None, object: None })
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for AnyVisitor<T> {
-    type Value = Any<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_u64<E>(self, count: u64) -> Result<Any<T>, E> {
-        Ok(Any { count: Some(count), object: None })
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Any<T>, A::Error> {
-        let object = T::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Any { count: None, object: Some(object) })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Any<T>, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Any::other()
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Any<T>, E> {
-        Any::other()
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Any<T>, E> {
-        Any::other()
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Any<T>, E> {
-        Any::other()
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Any<T>, E> {
-        Any::other()
-    }
-
-    fn visit_unit<E>(self) -> Result<Any<T>, E> {
-        Any::other()
     }
 }

@@ -8,14 +8,16 @@ use std::borrow::Cow;
 use serde_json::{Value, value::RawValue};
 
 use super::{
-    chunk::{Called, Choice, Chunk, Delta, ToolFragment, filled, text, text_or_json, usage, value},
+    chunk::{Called, Choice, Chunk, Delta, ToolFragment, filled, text, text_or_json, value},
     error::ErrorFacts,
+    usage::usage,
 };
 use crate::{
     ErrorClass, WireError,
     dialect::Decoder,
     framing::Frame,
     hub::{Event, Extras, FinishReason, ReplyStart, ToolKind, Usage},
+    json::Cursor,
 };
 
 /// Decodes one reply.
@@ -136,7 +138,8 @@ impl ChatDecoder {
         // OpenAI's own usage chunk has no choices; others put the usage beside the last piece of the answer.
         let beside_answer = chunk.choices.as_ref().is_some_and(|choices| !choices.is_empty());
         let running = !whole && beside_answer && !self.all_finished();
-        let usage = chunk.usage.and_then(|raw| usage(raw.get())).or_else(|| groq_usage(&chunk));
+        let usage = chunk.usage.and_then(|raw| usage(&mut Cursor::over(raw.get())));
+        let usage = usage.or_else(|| groq_usage(&chunk));
         events.extend(usage.map(|usage| Event::Usage(Usage { running, ..usage })));
         Ok(())
     }
@@ -336,9 +339,15 @@ fn choice_extras(choice: u32, fields: &[(&'static str, Option<&RawValue>)], even
 }
 
 fn groq_usage(chunk: &Chunk<'_>) -> Option<Usage> {
-    let groq = value(chunk.x_groq)?;
-    let inside = serde_json::value::to_raw_value(groq.get("usage")?).ok()?;
-    usage(inside.get())
+    let mut found = None;
+    Cursor::over(chunk.x_groq?.get()).fields(|cursor, key| match key {
+        b"usage" => {
+            found = Some(usage(cursor)?);
+            Some(())
+        }
+        _ => cursor.skip(),
+    })?;
+    found
 }
 
 /// Whether this is a failure in the place of a chunk: a truthy `error` (as the OpenAI SDK tests it), or an error object

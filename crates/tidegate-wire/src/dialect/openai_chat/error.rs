@@ -5,7 +5,7 @@
 //! says about our credentials is never passed on, as an answer of its own or inside a 200.
 
 use bytes::Bytes;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{ErrorClass, WireError};
 
@@ -18,12 +18,16 @@ pub fn encode_error(error: &WireError) -> Bytes {
 
 /// Appends OpenAI's JSON error object.
 pub(crate) fn write_error(error: &WireError, out: &mut Vec<u8>) {
-    let value = serde_json::json!({ "error": {
+    let mut fields = json!({
         "message": error.message(),
         "type": error.class().openai_type(),
         "param": error.param(),
         "code": error.code(),
-    }});
+    });
+    if let (Some(verdict), Some(fields)) = (error.inner_error(), fields.as_object_mut()) {
+        fields.insert("innererror".to_owned(), verdict.clone());
+    }
+    let value = json!({ "error": fields });
     out.extend_from_slice(value.to_string().as_bytes());
 }
 
@@ -57,6 +61,8 @@ pub(crate) struct ErrorFacts<'a> {
     pub(crate) kind: &'a str,
     pub(crate) param: Option<&'a str>,
     pub(crate) code: String,
+    /// Azure's account of a refusal.
+    inner_error: Option<&'a Value>,
 }
 
 impl<'a> ErrorFacts<'a> {
@@ -83,6 +89,11 @@ impl<'a> ErrorFacts<'a> {
             kind: text("type").or_else(|| text("error_type")).unwrap_or_default(),
             param: text("param"),
             code,
+            // The other two places are older ones (WIRE facts, "Content filtering").
+            inner_error: inner
+                .get("innererror")
+                .or_else(|| inner.get("inner_error"))
+                .or_else(|| body.get("innererror")),
         }
     }
 
@@ -98,6 +109,12 @@ impl<'a> ErrorFacts<'a> {
         }
         if !self.code.is_empty() {
             error = error.with_code(&*self.code);
+        }
+        // Which filter it was is all that a caller can act on. Of other failures it is the backend's own business.
+        if let Some(verdict) =
+            self.inner_error.filter(|verdict| class == ErrorClass::ContentFilter && verdict.is_object())
+        {
+            error = error.with_inner_error(verdict.clone());
         }
         match status {
             Some(status) => error.with_upstream_status(status),

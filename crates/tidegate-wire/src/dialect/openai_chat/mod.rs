@@ -16,9 +16,9 @@ mod error;
 mod inbound;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod whole;
 
-pub(crate) use chunk::usage;
 pub use decoder::ChatDecoder;
 pub use encode_request::encode_request;
 pub(crate) use encode_request::{RequestShape, encode_request_as};
@@ -27,4 +27,5 @@ pub(crate) use error::write_error;
 pub use error::{decode_error_body, encode_error};
 pub use inbound::Inbound;
 pub(crate) use inbound::RelayShape;
+pub(crate) use usage::usage;
 pub use whole::WholeEncoder;

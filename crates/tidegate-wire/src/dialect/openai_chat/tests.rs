@@ -463,3 +463,31 @@ fn an_error_is_written_in_openais_shape() {
         json!({ "error": { "message": "no \"model\"", "type": "invalid_request_error", "param": "model", "code": null } })
     );
 }
+
+/// It says which filter refused, which is all that a caller can act on. Recorded: azure/chat.unary.80.
+#[test]
+fn azures_verdict_on_a_refused_prompt_reaches_the_caller() {
+    let verdict = json!({ "code": "ResponsibleAIPolicyViolation", "content_filter_result": {
+        "hate": { "filtered": false, "severity": "safe" },
+        "jailbreak": { "filtered": true, "detected": true },
+    } });
+    let facts =
+        json!({ "message": "no", "type": null, "param": "prompt", "code": "content_filter", "status": 400 });
+    let inside = |name: &str| {
+        let mut body = json!({ "error": facts });
+        body["error"][name] = verdict.clone();
+        body
+    };
+    let mut beside = json!({ "error": facts });
+    beside["innererror"] = verdict.clone();
+    for body in [inside("innererror"), inside("inner_error"), beside] {
+        let error = decode_error_body(400, body.to_string().as_bytes());
+        assert_eq!(error.class(), ErrorClass::ContentFilter);
+        let value: Value = serde_json::from_slice(&encode_error(&error)).unwrap();
+        assert_eq!(value["error"]["innererror"], verdict, "{body}");
+    }
+    let other = json!({ "error": { "message": "no", "innererror": verdict } });
+    let value: Value =
+        serde_json::from_slice(&encode_error(&decode_error_body(500, other.to_string().as_bytes()))).unwrap();
+    assert_eq!(value["error"].get("innererror"), None, "only a verdict of the filter");
+}

@@ -159,7 +159,11 @@ impl ConverseDecoder {
         }
     }
 
+    /// A second one is none: an answer finishes once, and the caller has been told how.
     fn message_stop(&mut self, stop: MessageStop, events: &mut Vec<Event>) {
+        if self.stopped {
+            return;
+        }
         self.start(events);
         for tool in self.open_tools.drain(..) {
             close_tool(&tool, events);

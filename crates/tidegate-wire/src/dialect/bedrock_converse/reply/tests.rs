@@ -61,6 +61,22 @@ fn malformed_stops_are_failures_and_never_a_finish_o5() {
     }
 }
 
+/// The first is kept: what came before it has been delivered as its answer.
+#[test]
+fn a_second_stop_is_passed_over() {
+    let stop = |reason: &str| frame("messageStop", &json!({"stopReason": reason}));
+    let metadata = frame("metadata", &json!({}));
+    for second in ["max_tokens", "malformed_tool_use"] {
+        let (events, outcome) = decode(&[stop("end_turn"), stop(second), metadata.clone()]);
+        assert_eq!(outcome, Ok(()));
+        let finishes = events.iter().filter(|event| matches!(event, Event::Finish { .. })).count();
+        assert_eq!((finishes, events.last()), (1, Some(&Event::End)), "{second}");
+    }
+    let (events, _) = decode(&[stop("malformed_tool_use"), stop("end_turn"), metadata]);
+    assert!(!events.iter().any(|event| matches!(event, Event::Finish { .. })));
+    assert!(matches!(events.last(), Some(Event::Error(_))));
+}
+
 #[test]
 fn metadata_without_counts_gives_no_usage_rather_than_zero_a4() {
     let frames = [

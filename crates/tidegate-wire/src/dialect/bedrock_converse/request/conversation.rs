@@ -23,6 +23,7 @@ pub(super) struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     pub(super) fn encode(messages: &'a [hub::Message], family: ModelFamily) -> Result<Self, WireError> {
+        check_names(messages)?;
         let mut conversation = Self::default();
         let mut names = DocumentNames::default();
         for (index, message) in messages.iter().enumerate() {
@@ -67,6 +68,26 @@ impl<'a> Conversation<'a> {
     }
 }
 
+/// Names tell speakers of one role apart, and Converse has none. Where there is only one to tell, which is what agent
+/// frameworks send, nothing is lost without it; with two, the model would take what they say for one speaker's.
+fn check_names(messages: &[hub::Message]) -> Result<(), WireError> {
+    let mut speakers: Vec<(Role, &str)> = Vec::new();
+    for (index, message) in messages.iter().enumerate() {
+        // A tool message's name repeats what its call's id already says.
+        let Some(name) = message.name.as_deref().filter(|_| message.role != Role::Tool) else { continue };
+        match speakers.iter().find(|(role, _)| *role == message.role) {
+            None => speakers.push((message.role, name)),
+            Some((_, other)) if *other == name => {}
+            Some((_, other)) => {
+                let why =
+                    format!("its messages have no names to tell {other:?} from {name:?}; say it in the text");
+                return Err(unsupported(format!("messages[{index}].name"), &why));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Says no more than is evident, as it is shown to the model.
 const DOCUMENT_COMPANION: &str = "Document attached.";
 
@@ -80,10 +101,6 @@ struct Turn<'n> {
 
 impl Turn<'_> {
     fn check_fields(&self, message: &hub::Message) -> Result<(), WireError> {
-        // A tool message's name repeats what its call's id already says.
-        if message.name.is_some() && message.role != Role::Tool {
-            return Err(unsupported(format!("{}.name", self.path), "its messages have no names"));
-        }
         refuse_extras(&self.path, &message.extras, OUTPUT_ONLY)
     }
 

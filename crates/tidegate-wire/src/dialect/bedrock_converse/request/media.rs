@@ -17,10 +17,7 @@ use super::{
 
 pub(super) fn image<'a>(image: &'a Image, path: &str) -> Result<ImageBlock<'a>, WireError> {
     let param = format!("{path}.content.image_url");
-    // Bedrock always looks at the whole picture.
-    if let Some(detail @ "low") = image.detail.as_deref() {
-        return Err(unsupported(format!("{param}.detail"), &format!("it has no detail {detail:?}")));
-    }
+    // `detail` is dropped: `low` allows a cheaper look and demands none, and Bedrock always looks at the whole picture.
     let format = lookup(IMAGE_FORMATS, &kind(&image.source))
         .ok_or_else(|| unsupported(&*param, "images are png, jpeg, gif or webp"))?;
     Ok(ImageBlock { format, source: source(&image.source, &param)? })

@@ -1,9 +1,10 @@
 //! Writes the body of Converse and ConverseStream; it is the same for both.
 //!
-//! Borrows from the hub request and serialises once, so that a large prompt is copied once. What Converse can't honour is
-//! refused by name ([`parameters`]), never sent in the hope that it works and never left out in silence. Ranges that
-//! Bedrock itself states in its service model are checked here, since its own answers don't name the caller's parameter;
-//! what depends on the model (context size, which models take images) is left to Bedrock.
+//! Borrows from the hub request and serialises once, so that a large prompt is copied once. What Converse can't honour and
+//! would change the answer is refused by name ([`parameters`]), never sent in the hope that it works and never left out
+//! in silence; mere hints are dropped. Ranges that Bedrock itself states in its service model are checked here, since its
+//! own answers don't name the caller's parameter; what depends on the model (context size, which models take images) is
+//! left to Bedrock.
 
 use std::borrow::Cow;
 
@@ -60,7 +61,7 @@ pub fn encode_request(request: &ChatRequest, options: &EncodeOptions<'_>) -> Res
         system,
         inference_config: InferenceConfig::encode(request)?,
         tool_config: ToolConfig::encode(request)?,
-        additional_model_request_fields: output::additional_fields(request, thinking.field)?,
+        additional_model_request_fields: output::additional_fields(request, family, thinking.field)?,
         output_config: output::output_config(request, thinking.effort)?,
         request_metadata: metadata::encode(request)?,
         service_tier: parameters::service_tier(request)?,

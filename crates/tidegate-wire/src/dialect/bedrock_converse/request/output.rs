@@ -8,21 +8,36 @@ use crate::{
     hub::{ChatRequest, Extras, ResponseFormat},
 };
 
-use super::{own, unsupported};
+use super::{ModelFamily, own, unsupported};
 
 pub(super) fn additional_fields(
     request: &ChatRequest,
+    family: ModelFamily,
     thinking: Option<(&'static str, Value)>,
 ) -> Result<Extras, WireError> {
     let name = "additionalModelRequestFields";
     let mut fields = own_object(request, name)?;
     if let Some(top_k) = &request.sampling.top_k {
-        join(&mut fields, name, "top_k", Value::Number(top_k.clone()), "top_k")?;
+        join_top_k(&mut fields, name, family, Value::Number(top_k.clone()))?;
     }
     if let Some((field, value)) = thinking {
         join(&mut fields, name, field, value, "reasoning_effort")?;
     }
     Ok(fields)
+}
+
+/// Nova takes it in an `inferenceConfig` of its own (Amazon Nova user guide, "Invoke API and Converse API"). Other families
+/// get it as Claude does, which is all that is known of them; Bedrock refuses it for a model without.
+fn join_top_k(fields: &mut Extras, object: &str, family: ModelFamily, top_k: Value) -> Result<(), WireError> {
+    if !family.is_nova() {
+        return join(fields, object, "top_k", top_k, "top_k");
+    }
+    let config = fields.entry("inferenceConfig").or_insert_with(|| json!({}));
+    let Value::Object(config) = config else {
+        let name = format!("{object}.inferenceConfig");
+        return Err(WireError::bad_request(format!("`{name}` must be an object")).with_param(name));
+    };
+    join(config, &format!("{object}.inferenceConfig"), "topK", top_k, "top_k")
 }
 
 pub(super) fn output_config(

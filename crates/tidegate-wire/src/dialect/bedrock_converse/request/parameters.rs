@@ -1,7 +1,9 @@
 //! Parameters that Converse doesn't have.
 //!
-//! This is the one place that decides what becomes of them: [`refuse_unsupported`]. They are refused by name, all at
-//! once. Values that ask for nothing (`n: 1`, a penalty of 0, null) are not refused.
+//! This is the one place that decides what becomes of them: [`refuse_unsupported`]. What would change the answer is refused
+//! by name, all at once. Values that ask for nothing (`n: 1`, a penalty of 0, null) are not refused, and hints, without which
+//! the answer is the same, are dropped: programs written for OpenAI set them for all backends alike. `docs/bedrock.md`
+//! has the whole list for users.
 
 use std::borrow::Cow;
 
@@ -15,11 +17,22 @@ use crate::{
 use super::{own, unsupported};
 
 pub(super) fn refuse_unsupported(request: &ChatRequest) -> Result<(), WireError> {
+    check_limit(request)?;
     let names = unsupported_parameters(request);
     let Some(first) = names.first() else { return Ok(()) };
     let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     Err(WireError::bad_request(format!("not supported by Bedrock Converse: {listed}"))
         .with_param(first.as_ref()))
+}
+
+/// OpenAI refuses a limit under both of its names, whatever they say; in the same words, for programs that look for them.
+fn check_limit(request: &ChatRequest) -> Result<(), WireError> {
+    let other = if request.limits.legacy_max_tokens { "max_completion_tokens" } else { "max_tokens" };
+    if request.limits.max_output_tokens.is_none() || own(&request.extras, other).is_none() {
+        return Ok(());
+    }
+    let message = "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.";
+    Err(WireError::bad_request(message).with_param("max_tokens").with_code("invalid_parameter_combination"))
 }
 
 fn unsupported_parameters(request: &ChatRequest) -> Vec<Cow<'_, str>> {
@@ -50,9 +63,9 @@ fn is_nonzero(number: Option<&Number>) -> bool {
     number.is_some_and(|number| number.as_f64() != Some(0.0))
 }
 
-/// Names of carried fields that are neither Converse's own, nor translated, nor without effect.
+/// Names of carried fields that are neither Converse's own, nor translated, nor hints, nor without effect.
 fn carried(extras: &Extras) -> impl Iterator<Item = &str> {
-    let known = |name: &str| OWN.contains(&name) || TRANSLATED.contains(&name);
+    let known = |name: &str| OWN.contains(&name) || TRANSLATED.contains(&name) || HINTS.contains(&name);
     extras
         .iter()
         .filter(move |(name, value)| !known(name) && !is_without_effect(name, value))
@@ -104,3 +117,7 @@ const OWN: &[&str] = &[
 
 /// OpenAI fields that the hub carries and Converse has another name for.
 const TRANSLATED: &[&str] = &["service_tier", "safety_identifier"];
+
+/// OpenAI fields that change a price or a wait and no answer. Bedrock's cache is asked for by cache points in the messages
+/// (`cache_control`), which are honoured.
+const HINTS: &[&str] = &["prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "prediction"];

@@ -12,13 +12,15 @@ use crate::{
 
 use super::{parameters, unsupported};
 
-/// Models that take reasoning parameters in the same form.
+/// Models that take parameters which Converse has no name for in the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ModelFamily {
     /// Claude before 4.6: a budget in tokens. `thinks` from 3.7 on.
     ClaudeBudget { thinks: bool },
     /// Claude from 4.6 on: adaptive thinking and an effort.
     ClaudeAdaptive,
+    /// Amazon Nova before 2.
+    Nova,
     /// Amazon Nova 2.
     Nova2,
     /// OpenAI's open-weight models.
@@ -37,11 +39,22 @@ impl ModelFamily {
                 version => Self::ClaudeBudget { thinks: version >= (3, 7) },
             };
         }
-        // In this order: the first prefix is a special case of the second.
-        [("nova-2-", Self::Nova2), ("gpt-oss", Self::GptOss), ("openai.gpt-", Self::Gpt)]
+        // In this order: the first is a special case of the second, the third of the fourth.
+        let marks = [
+            ("nova-2-", Self::Nova2),
+            ("amazon.nova-", Self::Nova),
+            ("gpt-oss", Self::GptOss),
+            ("openai.gpt-", Self::Gpt),
+        ];
+        marks
             .into_iter()
             .find_map(|(mark, family)| model.contains(mark).then_some(family))
             .unwrap_or(Self::Other)
+    }
+
+    /// Whether it is one of Amazon's own.
+    pub(super) fn is_nova(self) -> bool {
+        matches!(self, Self::Nova | Self::Nova2)
     }
 
     /// Claude signs its reasoning and takes back only what is signed.
@@ -84,7 +97,7 @@ pub(super) fn encode(request: &ChatRequest, family: ModelFamily) -> Result<Think
             Ok(Thinking::field("reasoning_effort", json!(one_of(effort, &["low", "medium", "high"])?)))
         }
         ModelFamily::Gpt => Ok(Thinking::field("reasoning", json!({"effort": effort.as_openai()}))),
-        ModelFamily::Other => Err(unsupported(
+        ModelFamily::Nova | ModelFamily::Other => Err(unsupported(
             PARAM,
             "this model's way to set it is not known; use `additionalModelRequestFields`",
         )),

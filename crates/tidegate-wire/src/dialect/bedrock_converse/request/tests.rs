@@ -298,6 +298,8 @@ fn parallel_tool_calls_are_refused_only_where_they_would_matter() {
     assert_eq!(refused(&request(false, vec![tool("add")])), "parallel_tool_calls");
     encode(&request(true, vec![tool("add")]));
     encode(&request(false, Vec::new()));
+    let forbidden = ChatRequest { tool_choice: Some(ToolChoice::None), ..request(false, vec![tool("add")]) };
+    assert_eq!(encode(&forbidden), encode(&hello()));
 }
 
 #[test]
@@ -314,7 +316,40 @@ fn limits_and_sampling_go_to_inference_config() {
         body["inferenceConfig"],
         json!({"maxTokens": 7, "temperature": 1.0, "topP": 0.9, "stopSequences": ["|"]})
     );
-    assert_eq!(body["additionalModelRequestFields"], json!({"top_k": 5}));
+    assert_eq!(body["additionalModelRequestFields"], json!({"inferenceConfig": {"topK": 5}}));
+}
+
+/// As OpenAI answers the same.
+#[test]
+fn one_limit_under_two_names_is_refused_as_openai_refuses_it() {
+    let limits = Limits { max_output_tokens: Some(7), ..Limits::default() };
+    let both = ChatRequest { limits, ..with_extras(json!({"max_tokens": 7})) };
+    let error = encode_request(&both, &EncodeOptions { model: "" }).unwrap_err();
+    assert_eq!((error.param(), error.code()), (Some("max_tokens"), Some("invalid_parameter_combination")));
+    assert!(error.message().contains("max_completion_tokens"), "{error}");
+}
+
+#[test]
+fn top_k_goes_where_the_models_family_has_it() {
+    let sampling = Sampling { top_k: Some(5.into()), ..Sampling::default() };
+    let request = ChatRequest { sampling, ..hello() };
+    for (model, fields) in [
+        (CLAUDE_BUDGET, json!({"top_k": 5})),
+        ("us.amazon.nova-pro-v1:0", json!({"inferenceConfig": {"topK": 5}})),
+        ("global.amazon.nova-2-lite-v1:0", json!({"inferenceConfig": {"topK": 5}})),
+        ("mistral.mistral-large-2407-v1:0", json!({"top_k": 5})),
+    ] {
+        assert_eq!(encode_for(model, &request)["additionalModelRequestFields"], fields, "{model}");
+    }
+    let own = json!({"additionalModelRequestFields": {"inferenceConfig": {"topK": 6}}});
+    let contradicting = ChatRequest { extras: own.as_object().unwrap().clone(), ..request.clone() };
+    assert_eq!(refused(&contradicting), "top_k");
+    let own = json!({"additionalModelRequestFields": {"inferenceConfig": {"other": 6}}});
+    let joined = ChatRequest { extras: own.as_object().unwrap().clone(), ..request };
+    assert_eq!(
+        encode(&joined)["additionalModelRequestFields"],
+        json!({"inferenceConfig": {"other": 6, "topK": 5}})
+    );
 }
 
 #[test]
@@ -348,7 +383,8 @@ fn every_parameter_that_converse_lacks_is_refused_by_name() {
         ),
         ("logprobs", sampled(Sampling { logprobs: Some(true), ..none() })),
         ("top_logprobs", sampled(Sampling { top_logprobs: Some(2), ..none() })),
-        ("prediction", with_extras(json!({"prediction": {"type": "content"}}))),
+        ("store", with_extras(json!({"store": true}))),
+        ("web_search_options", with_extras(json!({"web_search_options": {}}))),
         ("made_up", with_extras(json!({"made_up": 0}))),
         ("response_format", ChatRequest { response_format: Some(ResponseFormat::JsonObject), ..hello() }),
     ];
@@ -383,10 +419,48 @@ fn values_that_ask_for_nothing_are_no_errors() {
         },
         response_format: Some(ResponseFormat::Text),
         ..with_extras(
-            json!({"store": false, "prediction": null, "modalities": ["text"], "service_tier": "auto"}),
+            json!({"store": false, "made_up": null, "modalities": ["text"], "service_tier": "auto"}),
         )
     };
     assert_eq!(encode(&request), encode(&hello()));
+}
+
+/// What these change is a price, a wait, or who is counted: no answer is another without them.
+#[test]
+fn hints_that_do_not_change_the_answer_are_dropped() {
+    let request = with_extras(json!({
+        "prompt_cache_key": "k",
+        "prompt_cache_retention": "24h",
+        "prompt_cache_options": {"mode": "explicit", "ttl": "30m"},
+        "prediction": {"type": "content", "content": "x"},
+    }));
+    assert_eq!(encode(&request), encode(&hello()));
+}
+
+#[test]
+fn an_image_of_any_detail_is_shown_whole() {
+    for detail in ["low", "high", "auto"] {
+        let source = Source::Base64 { media_type: "image/png".to_owned(), data: "AAAA".to_owned() };
+        let image = Part::Image(Image { source, detail: Some(detail.to_owned()) });
+        let body = encode(&request(vec![message(Role::User, vec![image])]));
+        assert_eq!(body["messages"][0]["content"][0]["image"]["format"], "png", "{detail}");
+    }
+}
+
+#[test]
+fn names_are_dropped_unless_they_tell_speakers_apart() {
+    let named = |role, name: &str| Message { name: Some(name.to_owned()), ..said(role, "x") };
+    let alone = vec![named(Role::User, "Ann"), named(Role::Assistant, "Bot"), named(Role::User, "Ann")];
+    let plain = vec![said(Role::User, "x"), said(Role::Assistant, "x"), said(Role::User, "x")];
+    assert_eq!(encode(&request(alone)), encode(&request(plain)));
+    let two = vec![named(Role::User, "Ann"), said(Role::Assistant, "x"), named(Role::User, "Ben")];
+    assert_eq!(refused(&request(two)), "messages[2].name");
+    let examples = vec![
+        named(Role::System, "example_user"),
+        named(Role::System, "example_assistant"),
+        said(Role::User, "x"),
+    ];
+    assert_eq!(refused(&request(examples)), "messages[1].name");
 }
 
 #[test]
@@ -428,9 +502,21 @@ fn metadata_that_bedrock_refuses_is_refused_by_name() {
     assert_eq!(refused(&metadata(json!("a|b"))), "metadata.key");
     assert_eq!(refused(&metadata(json!("x".repeat(257)))), "metadata.key");
     assert_eq!(refused(&metadata(json!(5))), "metadata.key");
-    assert_eq!(refused(&ChatRequest { user: Some("é".to_owned()), ..hello() }), "user");
     let many = (0..17).map(|number| (format!("k{number}"), json!("v"))).collect();
     assert_eq!(refused(&ChatRequest { metadata: many, ..hello() }), "metadata");
+}
+
+#[test]
+fn a_users_id_that_request_metadata_has_no_room_for_is_dropped() {
+    let user = |user: &str| ChatRequest { user: Some(user.to_owned()), ..hello() };
+    for unfit in ["é", "a|b", &"x".repeat(257)] {
+        assert_eq!(encode(&user(unfit)), encode(&hello()), "{unfit}");
+        assert_eq!(encode(&with_extras(json!({ "safety_identifier": unfit }))), encode(&hello()), "{unfit}");
+    }
+    let full: Extras = (0..16).map(|number| (format!("k{number}"), json!("v"))).collect();
+    let metadata = encode(&ChatRequest { metadata: full.clone(), ..user("u") })["requestMetadata"].clone();
+    assert_eq!(metadata, Value::Object(full));
+    assert_eq!(refused(&with_extras(json!({ "safety_identifier": 5 }))), "safety_identifier");
 }
 
 #[test]
@@ -534,8 +620,6 @@ fn converses_own_blocks_pass_and_other_dialects_parts_are_refused() {
 
 #[test]
 fn messages_that_converse_can_not_hold_are_refused_by_name() {
-    let named = Message { name: Some("Ann".to_owned()), ..said(Role::User, "x") };
-    assert_eq!(refused(&request(vec![named])), "messages[0].name");
     assert_eq!(refused(&request(vec![said(Role::User, " ")])), "messages[0].content");
     assert_eq!(refused(&request(vec![said(Role::System, "x")])), "messages");
     let echo =

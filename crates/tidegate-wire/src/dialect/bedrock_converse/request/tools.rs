@@ -59,12 +59,12 @@ impl<'a> ToolConfig<'a> {
     /// blocks. So `none` leaves the tools out where the history allows it; and where the caller sent none but the history
     /// has calls, their names are declared with an open schema.
     pub(super) fn encode(request: &'a ChatRequest) -> Result<Option<Self>, WireError> {
-        check_parallel(request)?;
         let tool_choice = choice(request)?;
         let forbidden = request.tool_choice == Some(ToolChoice::None);
         if forbidden && !history_has_tools(request) {
             return Ok(None);
         }
+        check_parallel(request)?;
         let mut tools = Vec::with_capacity(request.tools.len());
         for (index, tool) in request.tools.iter().enumerate() {
             append_tool(tool, &format!("tools[{index}]"), &mut tools)?;
@@ -76,6 +76,8 @@ impl<'a> ToolConfig<'a> {
     }
 }
 
+/// Converse has no such switch (WIRE facts, "Converse request"). A program that sets it can't handle two calls at once, so
+/// it is not dropped.
 fn check_parallel(request: &ChatRequest) -> Result<(), WireError> {
     if request.parallel_tool_calls == Some(false) && !request.tools.is_empty() {
         return Err(unsupported("parallel_tool_calls", "it can't hold a model to one call at a time"));
