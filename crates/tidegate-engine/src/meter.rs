@@ -168,6 +168,9 @@ pub enum Cause {
     Cancelled,
     /// This process is going down.
     ShuttingDown,
+    /// Its time ([`Clocks::total`](crate::Clocks::total)) is up, and the caller takes nothing of the reply, so that nobody
+    /// asks it for more.
+    Overdue,
 }
 
 impl Default for HangUp {
@@ -205,6 +208,7 @@ impl HangUp {
         match self.cause.load(Ordering::Relaxed) {
             cause if cause == Cause::Cancelled as u8 => Outcome::Cancelled,
             cause if cause == Cause::ShuttingDown as u8 => Outcome::Interrupted,
+            cause if cause == Cause::Overdue as u8 => Outcome::Deadline(Clock::Total),
             _ => Outcome::ClientGone,
         }
     }
@@ -337,6 +341,11 @@ impl Meter {
         });
     }
 
+    /// Whether the call is being dropped because its time is up.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.hang_up.outcome() == Outcome::Deadline(Clock::Total)
+    }
+
     /// Notes that the reply is complete.
     pub(crate) fn complete(&mut self) {
         self.noted = true;
@@ -344,7 +353,7 @@ impl Meter {
         self.edit(|record| record.outcome = Outcome::Complete);
     }
 
-    /// Notes that the caller left before it had everything. A reply that was complete was not delivered; what failed for
+    /// Notes that the caller has not got everything, mostly because it left. A reply that was complete was not delivered; what failed for
     /// another reason stays what it was.
     pub fn undelivered(&mut self, unacknowledged: u64) {
         self.undelivered = true;
@@ -371,7 +380,8 @@ impl Drop for Meter {
             record.outcome = self.hang_up.outcome();
             record.hang_up_to_closed = self.hang_up.at().map(|at| now.saturating_duration_since(at));
         } else if self.undelivered && record.outcome == Outcome::Complete {
-            record.outcome = Outcome::ClientGone;
+            // Mostly because the caller left.
+            record.outcome = self.hang_up.outcome();
         }
         settle_usage(&mut record, self.progress.take(), self.sent, self.request_bytes);
         self.recorder.record(record);

@@ -32,6 +32,7 @@ pub(super) async fn answer(
     let call = prepare(gateway, context, id, body)?;
     let streaming = call.streaming;
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
+    context.bound(exchange.due());
     // Of no use here, and they keep a read buffer.
     drop(exchange.take_headers());
     if streaming {
@@ -80,12 +81,7 @@ struct Call {
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
-fn prepare(
-    gateway: &Gateway,
-    context: &CallerContext,
-    id: &str,
-    body: Bytes,
-) -> Result<Call, WireError> {
+fn prepare(gateway: &Gateway, context: &CallerContext, id: &str, body: Bytes) -> Result<Call, WireError> {
     let inbound = Inbound::parse(body)?;
     let mut meter = Meter::start(
         id.to_owned(),

@@ -21,3 +21,4 @@ mod listeners;
 mod naming;
 mod passing_on;
 mod paying;
+mod stalled_callers;
