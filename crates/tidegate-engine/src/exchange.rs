@@ -73,8 +73,7 @@ impl Engine {
                     })
                 }
                 Err(Failure { error, clock }) => {
-                    meter.status(error.status());
-                    meter.failed_by(&error, clock);
+                    meter.refused_by(&error, clock);
                     Err(error)
                 }
             }
