@@ -166,3 +166,22 @@ fn refused_calls_are_counted() {
     drop(caller);
     assert_eq!(setup.finish().len(), 3);
 }
+
+#[test]
+fn calls_go_on_while_nobody_reads_the_call_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("calls");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let _pipe = std::fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let setup = Setup::builder().log(&format!("format: json, file: {}", path.display())).start();
+    let mut caller = setup.connect();
+    // More lines than a pipe holds.
+    for _ in 0..400 {
+        caller.send(&post("{}"));
+        assert_eq!(caller.answer().status, 400);
+    }
+    assert_eq!(setup.call("openai/sim", "tokens=1", false).answer().status, 200);
+    let began = std::time::Instant::now();
+    drop(setup);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
