@@ -85,8 +85,9 @@ impl CallerContext {
         }
     }
 
-    /// Counts bytes handed over in this turn of the connection.
-    pub(crate) fn spend(&self, bytes: usize) {
+    /// Counts bytes of a reply that are handed over, in this turn of the connection.
+    pub(crate) fn handed_over(&self, bytes: usize) {
+        self.socket.handed_over(bytes);
         let left = self.activity.turn.load(Ordering::Relaxed);
         self.activity.turn.store(left.saturating_sub(bytes), Ordering::Relaxed);
     }

@@ -127,6 +127,7 @@ fn take_piece(bytes: &mut Bytes, settle: &mut Option<Box<(Meter, CallerContext)>
     let is_stream = context.is_stream();
     let length = if is_stream && bytes.len() > 1 { bytes.len() - 1 } else { bytes.len() };
     meter.delivered(length);
+    context.handed_over(length);
     let piece = bytes.split_to(length);
     if (!is_stream || piece.is_empty())
         && let Some((meter, context)) = settle.take().map(|settle| *settle)
@@ -150,7 +151,7 @@ impl StreamBody {
                 if let Some(heartbeat) = &mut self.heartbeat {
                     heartbeat.postpone();
                 }
-                self.context.spend(bytes.len());
+                self.context.handed_over(bytes.len());
                 if let Some(meter) = self.exchange.meter() {
                     meter.delivered(bytes.len());
                 }

@@ -199,6 +199,23 @@ fn d9_what_a_caller_of_a_stream_never_took_is_known() {
 }
 
 #[test]
+fn d9_bytes_that_never_left_the_gateway_are_not_taken_for_delivered() {
+    let mut setup = Setup::start();
+    let mut caller = Caller::with_small_buffer(setup.address());
+    caller.send(&chat("openai/sim", "tokens=100000,text=4096,tag=held", true));
+    setup.reached("held", |seen| seen.bytes_written > 100_000);
+    pause(Duration::from_millis(300));
+    // All that its side has acknowledged.
+    let arrived = caller.stream.peek(&mut vec![0; 1 << 20]).unwrap() as u64;
+    caller.rst();
+    setup.stopped("held");
+    let record = setup.only_record();
+    let taken = record.delivered_bytes - record.unacknowledged_bytes;
+    // The head, and the framing of what has arrived.
+    assert!(taken <= arrived && arrived - taken < 2_000, "{taken} of {arrived}: {record:?}");
+}
+
+#[test]
 fn d12_tls_that_ends_without_close_notify_is_a_hang_up() {
     for way in ["fin", "rst", "close_notify"] {
         let mut setup = Setup::start();
