@@ -55,12 +55,13 @@ impl Streams {
     /// new ones.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) {
         loop {
-            let arrived = std::mem::take(&mut *self.executor.arrived.lock());
-            self.running.extend(arrived.into_iter().map(|stream| BoundStream {
+            let mut arrived = self.executor.arrived.lock();
+            self.running.extend(arrived.drain(..).map(|stream| BoundStream {
                 stream,
                 bound: None,
                 activity: self.activity.clone(),
             }));
+            drop(arrived);
             match Pin::new(&mut self.running).poll_next(cx) {
                 Poll::Ready(Some(())) => {}
                 Poll::Ready(None) | Poll::Pending => {
