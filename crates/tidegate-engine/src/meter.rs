@@ -363,8 +363,8 @@ impl Meter {
         self.edit(|record| record.outcome = Outcome::Complete);
     }
 
-    /// Notes that the caller has not got everything, mostly because it left. A reply that was complete was not delivered; what failed for
-    /// another reason stays what it was.
+    /// Notes that the caller has not got everything, mostly because it left. A reply that was complete was not delivered;
+    /// what failed for another reason stays what it was.
     pub fn undelivered(&mut self, unacknowledged: u64) {
         self.undelivered = true;
         self.unacknowledged(unacknowledged);

@@ -339,7 +339,7 @@ where
     /// Ready when the connection has been quiet, its request head incomplete, or its only call running, for too long.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.clock.as_mut().poll(cx).is_ready() {
-            if self.end_overdue().is_ready() {
+            if self.end_overdue(cx).is_ready() {
                 self.context.tail.settle_gone(&self.socket);
                 return Poll::Ready(());
             }
@@ -371,14 +371,18 @@ where
 
     /// Ends calls whose time is up and whose replies nobody asks for, so that they don't notice it themselves. Ready when
     /// the connection has to end with its call.
-    fn end_overdue(&mut self) -> Poll<()> {
+    fn end_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = Instant::now();
         let bounds = &self.context.activity.bounds;
         if bounds.earliest().is_none_or(|earliest| earliest > now) {
             return Poll::Pending;
         }
         let earliest = match &mut self.protocol {
-            Protocol::H2(_, streams) => streams.end_overdue(now),
+            Protocol::H2(_, streams) => {
+                // Resets are to be written, and streams that stay to be polled where they are now.
+                cx.waker().wake_by_ref();
+                streams.end_overdue(now)
+            }
             Protocol::H1(_) | Protocol::Ended => match bounds.current() {
                 Some(bound) if bound.due <= now => {
                     bound.hang_up.mark(Cause::Overdue);

@@ -98,6 +98,35 @@ fn an_http2_stream_of_which_nothing_is_taken_is_ended_by_the_total_deadline_and_
 }
 
 #[test]
+fn other_streams_go_on_when_one_is_ended_by_the_total_deadline() {
+    let mut setup = Setup::builder().clocks("total: 400ms").start();
+    block_on(async {
+        let (mut requests, mut driver) = open(&setup, 20_000).await;
+        let calls = async {
+            let stalled =
+                call(&mut requests, chat_body("openai/sim", &format!("{ENDLESS},tag=full"), true)).await;
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            // Under way when the first one's time is up.
+            let mut stays =
+                call(&mut requests, chat_body("openai/sim", "tokens=15,interval=20ms", true)).await;
+            let mut read = Vec::new();
+            while let Some(data) = stays.data().await {
+                read.extend_from_slice(&data.unwrap());
+            }
+            assert!(read.ends_with(b"data: [DONE]\n\n"), "{}", String::from_utf8_lossy(&read));
+            drop(stalled);
+        };
+        tokio::select! {
+            biased;
+            () = calls => {}
+            ended = &mut driver => panic!("the connection ended: {ended:?}"),
+        }
+    });
+    let outcomes: Vec<_> = setup.finish().iter().map(|record| record.outcome).collect();
+    assert_eq!(outcomes, [Outcome::Deadline(Clock::Total), Outcome::Complete]);
+}
+
+#[test]
 fn an_http2_caller_that_does_not_take_all_of_a_whole_reply_has_not_got_it() {
     for window in [0, 100, 5_000] {
         let mut setup = Setup::builder().clocks("total: 300ms").start();
