@@ -105,6 +105,21 @@ impl Alarm {
         alarm
     }
 
+    /// When the call has to be over.
+    pub(crate) fn total(&self) -> Instant {
+        self.total
+    }
+
+    /// The deadline of the whole call, and what was allowed, if it has passed at `now`.
+    pub(crate) fn total_passed(&self, now: Instant) -> Option<(Clock, Duration)> {
+        (now >= self.total).then(|| self.total_allowed())
+    }
+
+    /// The deadline of the whole call, and what it allows.
+    pub(crate) fn total_allowed(&self) -> (Clock, Duration) {
+        (Clock::Total, self.total_allowed)
+    }
+
     /// Starts `clock` at `from`.
     pub(crate) fn set(&mut self, clock: Clock, from: Instant, allowed: Duration) {
         self.clock = clock;

@@ -73,8 +73,7 @@ impl Engine {
                     })
                 }
                 Err(Failure { error, clock }) => {
-                    meter.status(error.status());
-                    meter.failed_by(&error, clock);
+                    meter.refused_by(&error, clock);
                     Err(error)
                 }
             }
@@ -297,6 +296,13 @@ impl<T> Exchange<T> {
         self.meter.as_mut()
     }
 
+    /// When the call has to be over: [`Clocks::total`](crate::Clocks::total). The reply sees to it when it is asked for its
+    /// next item. Who can't go on asking, because its own caller takes nothing, drops it then and marks the hang-up as
+    /// [`Cause::Overdue`](crate::Cause::Overdue).
+    pub fn due(&self) -> Instant {
+        self.alarm.total()
+    }
+
     /// Takes the meter of a reply that has ended, to settle the call later (when the caller has got it all).
     pub fn take_meter(&mut self) -> Option<Meter> {
         self.note_progress();
@@ -360,6 +366,9 @@ impl<T> Exchange<T> {
         if self.reply.progress().ended {
             self.state = State::Tail;
             self.alarm.set(Clock::Tail, now, TAIL_TIME);
+        } else if let Some((clock, allowed)) = self.alarm.total_passed(now) {
+            // A backend that always has something would never be waited for, and the alarm not be looked at.
+            return self.broke(clock.error(allowed), Some(clock));
         } else if self.has_begun() {
             self.alarm.set(Clock::Idle, now, self.idle);
         }
@@ -416,6 +425,17 @@ impl<T> Exchange<T> {
         }
     }
 
+    /// A reply that is dropped for its time is up, as it would have said itself had it been asked.
+    fn note_overdue(&mut self) {
+        if self.state == State::Over {
+            return;
+        }
+        if let Some(meter) = self.meter.as_mut().filter(|meter| meter.is_overdue()) {
+            let (clock, allowed) = self.alarm.total_allowed();
+            meter.failed_by(&clock.error(allowed), Some(clock));
+        }
+    }
+
     fn note_progress(&mut self) {
         // Behind the finish of every answer come only usage and the terminal event: whoever leaves then has it all, as
         // agents do after a tool call.
@@ -435,6 +455,7 @@ impl<T> Exchange<T> {
 impl<T> Drop for Exchange<T> {
     fn drop(&mut self) {
         self.body = Body::Ended;
+        self.note_overdue();
         self.note_progress();
     }
 }

@@ -28,9 +28,9 @@ pub trait Recorder: Send + Sync {
 pub struct CallRecord {
     /// The call's id.
     pub id: String,
-    /// When it began.
+    /// When it began: when its request had been read or, if it never was, when it began to arrive.
     pub started: SystemTime,
-    /// The model as the caller named it.
+    /// The model as the caller named it; empty if its request was not read.
     pub model: String,
     /// Host name; empty until one was chosen.
     pub host: &'static str,
@@ -168,6 +168,9 @@ pub enum Cause {
     Cancelled,
     /// This process is going down.
     ShuttingDown,
+    /// Its time ([`Clocks::total`](crate::Clocks::total)) is up, and the caller takes nothing of the reply, so that nobody
+    /// asks it for more.
+    Overdue,
 }
 
 impl Default for HangUp {
@@ -205,6 +208,7 @@ impl HangUp {
         match self.cause.load(Ordering::Relaxed) {
             cause if cause == Cause::Cancelled as u8 => Outcome::Cancelled,
             cause if cause == Cause::ShuttingDown as u8 => Outcome::Interrupted,
+            cause if cause == Cause::Overdue as u8 => Outcome::Deadline(Clock::Total),
             _ => Outcome::ClientGone,
         }
     }
@@ -237,22 +241,16 @@ impl fmt::Debug for Meter {
 }
 
 impl Meter {
-    /// Starts measuring a call.
-    pub fn start(
-        id: String,
-        model: String,
-        streaming: bool,
-        hang_up: Arc<HangUp>,
-        recorder: Arc<dyn Recorder>,
-    ) -> Self {
+    /// Starts measuring a call whose request is not known yet.
+    pub fn start(id: String, hang_up: Arc<HangUp>, recorder: Arc<dyn Recorder>) -> Self {
         let record = CallRecord {
             id,
             started: SystemTime::now(),
-            model,
+            model: String::new(),
             host: "",
             served_model: None,
             upstream_id: None,
-            streaming,
+            streaming: false,
             outcome: Outcome::ClientGone,
             error: None,
             status: CLIENT_CLOSED_REQUEST,
@@ -283,6 +281,17 @@ impl Meter {
     /// The call's id.
     pub fn id(&self) -> &str {
         self.record.as_ref().map_or("", |record| &record.id)
+    }
+
+    /// Notes what the request asks for, now that it has been read. The call counts from here on: how long a caller takes
+    /// to say what it wants is its own affair.
+    pub fn asked(&mut self, model: String, streaming: bool) {
+        self.started = Instant::now();
+        self.edit(|record| {
+            record.started = SystemTime::now();
+            record.model = model;
+            record.streaming = streaming;
+        });
     }
 
     /// When the call began.
@@ -323,9 +332,14 @@ impl Meter {
         self.edit(|record| record.unacknowledged_bytes = bytes.min(record.delivered_bytes));
     }
 
-    /// Notes that the call failed with `error`, which the caller is being told.
-    pub fn failed(&mut self, error: &WireError) {
-        self.failed_by(error, None);
+    /// Notes that the call ends with `error`, which is what the caller gets instead of a reply.
+    pub fn refused(&mut self, error: &WireError) {
+        self.refused_by(error, None);
+    }
+
+    pub(crate) fn refused_by(&mut self, error: &WireError, clock: Option<Clock>) {
+        self.status(error.status());
+        self.failed_by(error, clock);
     }
 
     pub(crate) fn failed_by(&mut self, error: &WireError, clock: Option<Clock>) {
@@ -337,6 +351,11 @@ impl Meter {
         });
     }
 
+    /// Whether the call is being dropped because its time is up.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.hang_up.outcome() == Outcome::Deadline(Clock::Total)
+    }
+
     /// Notes that the reply is complete.
     pub(crate) fn complete(&mut self) {
         self.noted = true;
@@ -344,8 +363,8 @@ impl Meter {
         self.edit(|record| record.outcome = Outcome::Complete);
     }
 
-    /// Notes that the caller left before it had everything. A reply that was complete was not delivered; what failed for
-    /// another reason stays what it was.
+    /// Notes that the caller has not got everything, mostly because it left. A reply that was complete was not delivered;
+    /// what failed for another reason stays what it was.
     pub fn undelivered(&mut self, unacknowledged: u64) {
         self.undelivered = true;
         self.unacknowledged(unacknowledged);
@@ -369,9 +388,12 @@ impl Drop for Meter {
         record.duration = self.ended.unwrap_or(now) - self.started;
         if !self.noted {
             record.outcome = self.hang_up.outcome();
-            record.hang_up_to_closed = self.hang_up.at().map(|at| now.saturating_duration_since(at));
+            // Without a backend there was nothing to close.
+            let at = self.hang_up.at().filter(|_| !record.host.is_empty());
+            record.hang_up_to_closed = at.map(|at| now.saturating_duration_since(at));
         } else if self.undelivered && record.outcome == Outcome::Complete {
-            record.outcome = Outcome::ClientGone;
+            // Mostly because the caller left.
+            record.outcome = self.hang_up.outcome();
         }
         settle_usage(&mut record, self.progress.take(), self.sent, self.request_bytes);
         self.recorder.record(record);

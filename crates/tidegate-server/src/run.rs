@@ -232,8 +232,7 @@ impl Running {
             let ended = worker.join().unwrap_or_else(|_| Err(io::Error::other("a worker has panicked")));
             result = result.and(ended);
         }
-        self.calls.close();
-        result
+        result.and(self.calls.close())
     }
 }
 

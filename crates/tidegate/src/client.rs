@@ -183,8 +183,8 @@ impl Client {
         let id = format!("call_{}", uuid::Uuid::now_v7().simple());
         let hang_up = Arc::new(HangUp::default());
         let streaming = request.stream.is_some();
-        let recorder = self.inner.recorder.clone();
-        let meter = Meter::start(id.clone(), request.model.clone(), streaming, hang_up.clone(), recorder);
+        let mut meter = Meter::start(id.clone(), hang_up.clone(), self.inner.recorder.clone());
+        meter.asked(request.model.clone(), streaming);
         let exchange = self.exchange(target, request, meter);
         let guarded = MarkedWhenDropped { future: exchange, hang_up: hang_up.clone(), done: false };
         match guarded.await {
@@ -208,8 +208,7 @@ impl Client {
         let (target, prepared) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => {
-                meter.status(error.status());
-                meter.failed(&error);
+                meter.refused(&error);
                 return Err(error);
             }
         };

@@ -13,7 +13,6 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
-    time::Duration,
 };
 
 use hyper::{
@@ -30,6 +29,7 @@ use tokio::{
 };
 
 use super::{
+    bounds::Bounds,
     socket::CallerSocket,
     streams::{StreamExecutor, Streams},
     tail::{FIRST_LOOK, Tail},
@@ -47,12 +47,15 @@ pub(crate) struct CallerContext {
     pub(crate) hang_up: Arc<HangUp>,
     /// Replies that wait for their settlement.
     pub(crate) tail: Tail,
+    /// Whether it is a stream among others, whose caller can take the bytes of one and not of another.
+    is_stream: bool,
     activity: Arc<Activity>,
     socket: Arc<CallerSocket>,
 }
 
+/// What goes on on a connection.
 #[derive(Default)]
-struct Activity {
+pub(super) struct Activity {
     /// Requests that have begun and whose reply is not complete.
     running: AtomicUsize,
     /// Set when a request begins; taken by the connection's clock.
@@ -61,6 +64,8 @@ struct Activity {
     served: AtomicBool,
     /// Bytes of replies that may still be handed over in this turn of the connection.
     turn: AtomicUsize,
+    /// When its calls have to be over.
+    pub(super) bounds: Bounds,
 }
 
 /// A request that is being answered; dropped with its reply.
@@ -71,11 +76,18 @@ pub(crate) struct Running {
 
 impl CallerContext {
     fn new(socket: Arc<CallerSocket>) -> Self {
-        Self { hang_up: Arc::default(), tail: Tail::default(), activity: Arc::default(), socket }
+        Self {
+            hang_up: Arc::default(),
+            tail: Tail::default(),
+            is_stream: false,
+            activity: Arc::default(),
+            socket,
+        }
     }
 
-    /// Counts bytes handed over in this turn of the connection.
-    pub(crate) fn spend(&self, bytes: usize) {
+    /// Counts bytes of a reply that are handed over, in this turn of the connection.
+    pub(crate) fn handed_over(&self, bytes: usize) {
+        self.socket.handed_over(bytes);
         let left = self.activity.turn.load(Ordering::Relaxed);
         self.activity.turn.store(left.saturating_sub(bytes), Ordering::Relaxed);
     }
@@ -90,14 +102,25 @@ impl CallerContext {
         self.socket.is_flushed()
     }
 
+    /// Whether this is the context of one HTTP/2 stream.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.is_stream
+    }
+
     /// Bytes on their way to the caller that its side has not acknowledged.
     pub(crate) fn unacknowledged(&self) -> u64 {
         self.socket.unacknowledged()
     }
 
+    /// Notes when this call has to be over, for the case that nobody asks for its reply. To be called from the call's own
+    /// future or reply.
+    pub(crate) fn bound(&self, due: Instant) {
+        self.activity.bounds.note(due, self.hang_up.clone());
+    }
+
     /// The context of one HTTP/2 stream, which can be reset by itself.
     pub(crate) fn stream(&self) -> Self {
-        Self { hang_up: Arc::new(HangUp::within(self.hang_up.clone())), ..self.clone() }
+        Self { hang_up: Arc::new(HangUp::within(self.hang_up.clone())), is_stream: true, ..self.clone() }
     }
 
     /// Notes the beginning of a request.
@@ -112,6 +135,7 @@ impl CallerContext {
 impl Drop for Running {
     fn drop(&mut self) {
         self.activity.running.fetch_sub(1, Ordering::Relaxed);
+        self.activity.bounds.lift();
         // What has been read up to here was this request's; more is the beginning of another.
         self.socket.request_done();
     }
@@ -152,7 +176,7 @@ pub(crate) async fn serve<I>(
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .serve_connection(io, service);
-        Protocol::H2(Box::pin(connection), Streams::new(executor))
+        Protocol::H2(Box::pin(connection), Streams::new(executor, context.activity.clone()))
     } else {
         let connection = http1::Builder::new()
             // The hang-up is seen below: hyper need not read ahead for it, nor keep a buffer to do so. Under TLS it
@@ -259,7 +283,10 @@ where
             }
         }
         if !this.context.tail.is_empty() {
-            this.wake_within(FIRST_LOOK);
+            this.wake_by(Instant::now() + FIRST_LOOK);
+        }
+        if let Some(due) = this.context.activity.bounds.earliest() {
+            this.wake_by(due);
         }
         this.poll_clock(cx)
     }
@@ -309,9 +336,13 @@ where
         Poll::Pending
     }
 
-    /// Ready when the connection has been quiet, or its request head incomplete, for too long.
+    /// Ready when the connection has been quiet, its request head incomplete, or its only call running, for too long.
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.clock.as_mut().poll(cx).is_ready() {
+            if self.end_overdue(cx).is_ready() {
+                self.context.tail.settle_gone(&self.socket);
+                return Poll::Ready(());
+            }
             let limits = self.options.limits;
             let activity = &self.context.activity;
             let begun = activity.begun.swap(false, Ordering::Relaxed);
@@ -332,8 +363,35 @@ where
             if matches!(self.protocol, Protocol::Ended) && look.is_none() {
                 return Poll::Ready(());
             }
-            self.clock.as_mut().reset(Instant::now() + look.map_or(next, |look| look.min(next)));
+            let by = Instant::now() + look.map_or(next, |look| look.min(next));
+            self.clock.as_mut().reset(self.context.activity.bounds.earliest().map_or(by, |due| due.min(by)));
         }
+        Poll::Pending
+    }
+
+    /// Ends calls whose time is up and whose replies nobody asks for, so that they don't notice it themselves. Ready when
+    /// the connection has to end with its call.
+    fn end_overdue(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = Instant::now();
+        let bounds = &self.context.activity.bounds;
+        if bounds.earliest().is_none_or(|earliest| earliest > now) {
+            return Poll::Pending;
+        }
+        let earliest = match &mut self.protocol {
+            Protocol::H2(_, streams) => {
+                // Resets are to be written, and streams that stay to be polled where they are now.
+                cx.waker().wake_by_ref();
+                streams.end_overdue(now)
+            }
+            Protocol::H1(_) | Protocol::Ended => match bounds.current() {
+                Some(bound) if bound.due <= now => {
+                    bound.hang_up.mark(Cause::Overdue);
+                    return Poll::Ready(());
+                }
+                current => current.map(|bound| bound.due),
+            },
+        };
+        bounds.set_earliest(earliest);
         Poll::Pending
     }
 
@@ -354,8 +412,7 @@ where
         Some(*self.head_since.get_or_insert_with(Instant::now))
     }
 
-    fn wake_within(&mut self, wait: Duration) {
-        let by = Instant::now() + wait;
+    fn wake_by(&mut self, by: Instant) {
         if self.clock.deadline() > by {
             self.clock.as_mut().reset(by);
         }

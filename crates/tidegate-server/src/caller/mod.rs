@@ -5,6 +5,7 @@
 //! connection future then ends: dropping it drops handlers, reply bodies and with them the backends. Nothing polls, nothing
 //! is told; there is no other path by which a hang-up travels.
 
+mod bounds;
 mod connection;
 mod listener;
 mod socket;

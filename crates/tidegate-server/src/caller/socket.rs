@@ -13,7 +13,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
     time::Duration,
@@ -29,6 +29,9 @@ pub(crate) struct CallerSocket {
     write_blocked: AtomicBool,
     /// Whether bytes have been read since the last request was answered.
     read_since_request: AtomicBool,
+    /// Bytes of replies that were handed to hyper and not written since: what it holds itself. Framing that was written
+    /// counts against it, so that it is a little less.
+    held: AtomicU64,
 }
 
 impl CallerSocket {
@@ -55,6 +58,7 @@ impl CallerSocket {
             data_waiting: AtomicBool::new(false),
             write_blocked: AtomicBool::new(false),
             read_since_request: AtomicBool::new(false),
+            held: AtomicU64::new(0),
         })
     }
 
@@ -94,8 +98,17 @@ impl CallerSocket {
         !self.write_blocked.load(Ordering::Relaxed)
     }
 
-    /// Bytes in the kernel that the caller's side has not acknowledged.
+    /// Bytes of a reply are hyper's to write from now on.
+    pub(crate) fn handed_over(&self, bytes: usize) {
+        self.held.store(self.held.load(Ordering::Relaxed).saturating_add(bytes as u64), Ordering::Relaxed);
+    }
+
+    /// Bytes that the caller's side has not acknowledged: in the kernel, or not even there.
     pub(crate) fn unacknowledged(&self) -> u64 {
+        self.in_kernel().saturating_add(self.held.load(Ordering::Relaxed))
+    }
+
+    fn in_kernel(&self) -> u64 {
         let mut bytes: libc::c_int = 0;
         // SAFETY: TIOCOUTQ (SIOCOUTQ) on a socket writes one c_int to the given address, which is that of a live, aligned
         // local; the descriptor is open for as long as `self` lives.
@@ -164,6 +177,8 @@ impl CallerSocket {
             match write(self.fd.get_ref()) {
                 Ok(written) => {
                     self.write_blocked.store(false, Ordering::Relaxed);
+                    let held = self.held.load(Ordering::Relaxed).saturating_sub(written as u64);
+                    self.held.store(held, Ordering::Relaxed);
                     return Poll::Ready(Ok(written));
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -230,7 +245,9 @@ impl AsyncWrite for CallerIo {
         true
     }
 
+    /// Called when whoever is above has written all that it could.
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.held.store(0, Ordering::Relaxed);
         Poll::Ready(Ok(()))
     }
 

@@ -84,12 +84,8 @@ impl Body for ReplyBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match &mut self.get_mut().kind {
             Kind::Whole { bytes, settle } => {
-                if let Some((mut meter, context)) = settle.take().map(|settle| *settle) {
-                    meter.delivered(bytes.len());
-                    context.tail.push(meter);
-                }
-                let bytes = std::mem::take(bytes);
-                Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
+                let piece = take_piece(bytes, settle);
+                Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
             }
             Kind::Stream(stream) => {
                 stream.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
@@ -99,7 +95,7 @@ impl Body for ReplyBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.kind {
-            Kind::Whole { bytes, .. } => bytes.is_empty(),
+            Kind::Whole { bytes, settle } => bytes.is_empty() && settle.is_none(),
             Kind::Stream(stream) => stream.ended,
         }
     }
@@ -113,12 +109,32 @@ impl Body for ReplyBody {
 }
 
 impl Drop for ReplyBody {
-    /// A whole reply that was never asked for, because its caller had left.
+    /// A whole reply that was not asked for to its end, mostly because its caller had left.
     fn drop(&mut self) {
         if let Kind::Whole { settle: Some(settle), .. } = &mut self.kind {
-            settle.0.undelivered(0);
+            let (meter, context) = &mut **settle;
+            meter.undelivered(context.unacknowledged());
         }
     }
+}
+
+/// The next piece of a whole reply; empty at its end. The call's meter goes to the tail once all has been taken.
+///
+/// hyper takes a piece when the caller's window for the stream admits one byte of it, and keeps the rest. So the last byte
+/// of a stream is a piece of its own: when something is asked for behind it, the window has admitted everything.
+fn take_piece(bytes: &mut Bytes, settle: &mut Option<Box<(Meter, CallerContext)>>) -> Bytes {
+    let Some((meter, context)) = settle.as_deref_mut() else { return std::mem::take(bytes) };
+    let is_stream = context.is_stream();
+    let length = if is_stream && bytes.len() > 1 { bytes.len() - 1 } else { bytes.len() };
+    meter.delivered(length);
+    context.handed_over(length);
+    let piece = bytes.split_to(length);
+    if (!is_stream || piece.is_empty())
+        && let Some((meter, context)) = settle.take().map(|settle| *settle)
+    {
+        context.tail.push(meter);
+    }
+    piece
 }
 
 impl StreamBody {
@@ -135,7 +151,7 @@ impl StreamBody {
                 if let Some(heartbeat) = &mut self.heartbeat {
                     heartbeat.postpone();
                 }
-                self.context.spend(bytes.len());
+                self.context.handed_over(bytes.len());
                 if let Some(meter) = self.exchange.meter() {
                     meter.delivered(bytes.len());
                 }

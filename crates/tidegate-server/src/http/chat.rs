@@ -28,10 +28,21 @@ pub(super) async fn answer(
     id: &str,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
-    let body = read(body, &gateway.limits).await?;
-    let call = prepare(gateway, context, id, body)?;
+    let recorder = Arc::clone(&gateway.recorder);
+    let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
+    let body = match read(body, &gateway.limits).await {
+        Ok(body) => body,
+        // The meter settles as given up. Where the caller left its reading side open, it is told.
+        Err(Unread::CutShort(error)) => return Err(error),
+        Err(Unread::Refused(error)) => {
+            meter.refused(&error);
+            return Err(error);
+        }
+    };
+    let call = prepare(gateway, id, body, meter)?;
     let streaming = call.streaming;
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
+    context.bound(exchange.due());
     // Of no use here, and they keep a read buffer.
     drop(exchange.take_headers());
     if streaming {
@@ -44,6 +55,7 @@ pub(super) async fn answer(
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
         Some(Err(error)) => {
+            // Why is noted already.
             if let Some(meter) = exchange.meter() {
                 meter.status(error.status());
             }
@@ -52,8 +64,7 @@ pub(super) async fn answer(
         None => {
             let error = WireError::protocol("the backend's reply is empty");
             if let Some(meter) = exchange.meter() {
-                meter.status(error.status());
-                meter.failed(&error);
+                meter.refused(&error);
             }
             return Err(error);
         }
@@ -80,32 +91,19 @@ struct Call {
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
-fn prepare(
-    gateway: &Gateway,
-    context: &CallerContext,
-    id: &str,
-    body: Bytes,
-) -> Result<Call, WireError> {
-    let inbound = Inbound::parse(body)?;
-    let mut meter = Meter::start(
-        id.to_owned(),
-        inbound.model.clone(),
-        inbound.stream,
-        context.hang_up.clone(),
-        Arc::clone(&gateway.recorder),
-    );
-    let prepared = gateway.targets.resolve(&inbound.model).and_then(|(target, model)| {
-        let prepared = target.endpoint.prepare(&inbound, model)?;
-        Ok((Arc::clone(target), prepared))
+fn prepare(gateway: &Gateway, id: &str, body: Bytes, mut meter: Meter) -> Result<Call, WireError> {
+    let prepared = Inbound::parse(body).and_then(|inbound| {
+        meter.asked(inbound.model.clone(), inbound.stream);
+        let (target, model) = gateway.targets.resolve(&inbound.model)?;
+        Ok((Arc::clone(target), target.endpoint.prepare(&inbound, model)?, inbound.stream))
     });
     match prepared {
-        Ok((target, Prepared { outbound, plan })) => {
+        Ok((target, Prepared { outbound, plan }, streaming)) => {
             let reply = plan.openai_chat(id, unix_seconds());
-            Ok(Call { target, outbound, reply, meter, streaming: inbound.stream })
+            Ok(Call { target, outbound, reply, meter, streaming })
         }
         Err(error) => {
-            meter.status(error.status());
-            meter.failed(&error);
+            meter.refused(&error);
             Err(error)
         }
     }
@@ -123,10 +121,18 @@ fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody>
     response
 }
 
+/// Why a request body has not been read.
+enum Unread {
+    /// The caller, or its stream, ended before it.
+    CutShort(WireError),
+    Refused(WireError),
+}
+
 /// Reads the request body, within bounds of size and time.
-async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, WireError> {
+async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, Unread> {
     let too_large = || {
-        WireError::new(ErrorClass::TooLarge, format!("the request body is larger than {} bytes", limits.body))
+        let message = format!("the request body is larger than {} bytes", limits.body);
+        Unread::Refused(WireError::new(ErrorClass::TooLarge, message))
     };
     if body.size_hint().lower() > limits.body as u64 {
         return Err(too_large());
@@ -134,12 +140,29 @@ async fn read(body: Incoming, limits: &Limits) -> Result<Bytes, WireError> {
     match tokio::time::timeout(limits.body_time, collect(body, limits.body)).await {
         Ok(Ok(Some(bytes))) => Ok(bytes),
         Ok(Ok(None)) => Err(too_large()),
-        Ok(Err(error)) => Err(WireError::bad_request(format!("the request body broke off: {error}"))),
-        Err(_) => Err(WireError::bad_request(format!(
+        Ok(Err(error)) => {
+            let told = WireError::bad_request(format!("the request body broke off: {error}"));
+            Err(if is_cut_short(&error) { Unread::CutShort(told) } else { Unread::Refused(told) })
+        }
+        Err(_) => Err(Unread::Refused(WireError::bad_request(format!(
             "the request body did not arrive within {} s",
             limits.body_time.as_secs()
-        ))),
+        )))),
     }
+}
+
+/// Whether a body ended because its caller did, and not because it is wrong. Mostly the connection knows first and this is
+/// not asked: it is for an end inside TLS, for one stream of HTTP/2, and where a FIN says nothing.
+fn is_cut_short(error: &hyper::Error) -> bool {
+    use std::{error::Error as _, io};
+    let cause = error.source();
+    let reset = cause.and_then(|cause| cause.downcast_ref::<h2::Error>());
+    let failed = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    error.is_incomplete_message()
+        || reset.is_some_and(|reset| reset.is_remote() || reset.is_io())
+        || failed.is_some_and(|failed| {
+            matches!(failed.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset)
+        })
 }
 
 /// `None`: larger than `limit`.

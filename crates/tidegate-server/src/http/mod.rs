@@ -16,7 +16,7 @@ use std::{
 
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::Service};
-use tidegate_engine::{Cause, HangUp};
+use tidegate_engine::{Cause, HangUp, Meter};
 use tidegate_wire::{ErrorClass, WireError, auth::Secret};
 
 pub(crate) use body::ReplyBody;
@@ -76,7 +76,13 @@ impl ConnectionService {
         let id = call_id();
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
         let response = match refused_key(gateway, &request).filter(|_| !open) {
-            Some(error) => respond::error(&error),
+            Some(error) => {
+                if is_chat(&request) {
+                    let recorder = Arc::clone(&gateway.recorder);
+                    Meter::start(id.clone(), context.hang_up.clone(), recorder).refused(&error);
+                }
+                respond::error(&error)
+            }
             None if is_chat(&request) => {
                 let gateway = gateway.clone();
                 return Box::pin(async move {

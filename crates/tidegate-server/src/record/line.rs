@@ -2,7 +2,11 @@
 //!
 //! Written directly rather than through `tracing`'s fields and visitors, for it is the one line that every call pays for.
 
-use std::{fmt::Write as _, io::Write as _, time::Duration};
+use std::{
+    fmt::Write as _,
+    io::Write as _,
+    time::{Duration, SystemTime},
+};
 
 use tidegate_engine::CallRecord;
 use tidegate_wire::host::AbortBilling;
@@ -16,6 +20,20 @@ pub(super) fn write(record: &CallRecord, format: LogFormat, out: &mut Vec<u8>) {
         LogFormat::Text => out.extend_from_slice(text(record).as_bytes()),
     }
     out.push(b'\n');
+}
+
+/// Appends a line about the log itself.
+pub(super) fn note(message: &str, at: SystemTime, format: LogFormat, out: &mut Vec<u8>) {
+    let at = humantime::format_rfc3339_micros(at);
+    // Writing into a `Vec` does not fail.
+    let _ = match format {
+        LogFormat::Json => {
+            let _ = write!(out, "{{\"timestamp\":\"{at}\",\"level\":\"WARN\",\"target\":\"tidegate::call\"");
+            Line(out).text("message", Some(message));
+            writeln!(out, "}}")
+        }
+        LogFormat::Text => writeln!(out, "{at}  WARN {message}"),
+    };
 }
 
 /// The JSON form. Times are microseconds; `null` is unknown or none.

@@ -1,4 +1,5 @@
-//! Metrics, counted from the records of finished calls by the log's thread, so that no call pays for them.
+//! Metrics, counted from the records of finished calls by the log's thread, so that no call pays for them; only what the log
+//! has no room for is counted where it ends.
 
 use std::fmt::Write as _;
 
@@ -22,6 +23,7 @@ pub(crate) struct Metrics {
     first_token: Family<HostLabels, Histogram>,
     duration: Family<HostLabels, Histogram>,
     hang_up: Family<HostLabels, Histogram>,
+    dropped: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -71,7 +73,23 @@ impl Metrics {
             Unit::Seconds,
             hang_up.clone(),
         );
-        Self { registry: Mutex::new(registry), calls, tokens, first_token, duration, hang_up }
+        let dropped = Counter::default();
+        registry.register(
+            "calls_not_logged",
+            "Finished calls that are counted but not in the call log, which did not keep up",
+            dropped.clone(),
+        );
+        Self { registry: Mutex::new(registry), calls, tokens, first_token, duration, hang_up, dropped }
+    }
+
+    /// Counts a call that the log has no room for.
+    pub(super) fn count_dropped(&self) {
+        self.dropped.inc();
+    }
+
+    /// Calls that the log had no room for.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.get()
     }
 
     /// Counts one finished call.

@@ -1,7 +1,8 @@
 //! Where finished calls are written down: one structured log line each, and the metrics.
 //!
 //! [`CallLog`] is started at boot and takes records from meters that are being dropped: it only queues them; a thread of
-//! its own formats and writes, in batches, so that no call waits for a disk. Then it hands each record on to the recorder
+//! its own formats and writes, in batches, so that no call waits for a disk. If the disk takes too long, further calls are
+//! counted and not logged, until it goes on. Then it hands each record on to the recorder
 //! that the embedding program gave, if it gave one.
 
 mod line;
@@ -9,12 +10,14 @@ mod metrics;
 mod sink;
 
 use std::{
+    io,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -28,14 +31,24 @@ pub(crate) use sink::Sink;
 /// Takes the records of finished calls.
 pub(crate) struct CallLog {
     queue: Arc<Queue>,
-    writer: Mutex<Option<JoinHandle<()>>>,
+    metrics: Arc<Metrics>,
+    writer: Mutex<Option<Writer>>,
+}
+
+/// The thread that writes.
+struct Writer {
+    thread: JoinHandle<()>,
+    /// Closed when the thread ends.
+    ended: Receiver<()>,
+    /// Whether what goes wrong can be said on standard error: lines go elsewhere.
+    to_file: bool,
 }
 
 #[derive(Default)]
 struct Queue {
     // The vector is swapped out whole by the writer. It holds what was settled in one pause of the writer's, about
-    // `PAUSE` times the rate of calls, unless the place that lines are written to blocks: then it grows until that goes
-    // on, for no record is thrown away.
+    // `PAUSE` times the rate of calls, unless the place that lines are written to blocks.
+    // Invariant: no longer than `QUEUE`.
     #[expect(
         clippy::vec_box,
         reason = "records come boxed, and 300 bytes each are not moved under the lock"
@@ -43,6 +56,17 @@ struct Queue {
     records: Mutex<Vec<Box<CallRecord>>>,
     arrived: Condvar,
     closed: AtomicBool,
+}
+
+/// Where lines go, and what has been said there about calls that were left out.
+struct Lines {
+    sink: Sink,
+    format: LogFormat,
+    text: Vec<u8>,
+    /// Calls left out as of the last look.
+    dropped: u64,
+    /// How many had been when the log ceased to keep up, while it does not.
+    behind_since: Option<u64>,
 }
 
 impl CallLog {
@@ -54,34 +78,57 @@ impl CallLog {
         metrics: Arc<Metrics>,
         log: &Log,
         onward: Option<Arc<dyn Recorder>>,
-    ) -> std::io::Result<Self> {
+    ) -> io::Result<Self> {
         // A call's line has the level `info`.
         let wanted = !matches!(log.level, LogLevel::Error | LogLevel::Warn);
-        let lines = if wanted { Some((Sink::open(log)?, log.format)) } else { None };
+        let mut lines = if wanted { Some(Lines::open(log)?) } else { None };
         let queue = Arc::<Queue>::default();
-        let taken = queue.clone();
-        let writer = std::thread::Builder::new()
-            .name("tidegate-calls".into())
-            .spawn(move || taken.write_until_closed(&metrics, lines.as_ref(), onward.as_deref()))?;
-        Ok(Self { queue, writer: Mutex::new(Some(writer)) })
+        let (taken, counted) = (queue.clone(), metrics.clone());
+        let (running, ended) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("tidegate-calls".into()).spawn(move || {
+            taken.write_until_closed(&counted, lines.as_mut(), onward.as_deref());
+            drop(running);
+        })?;
+        let writer = Writer { thread, ended, to_file: log.file.is_some() };
+        Ok(Self { queue, metrics, writer: Mutex::new(Some(writer)) })
     }
 
     /// Writes what is queued and stops. Records that come later are lost: every worker must have ended.
-    pub(crate) fn close(&self) {
+    ///
+    /// # Errors
+    /// The writer has panicked, or the file that lines are written to takes none.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        self.close_within(CLOSING)
+    }
+
+    fn close_within(&self, patience: Duration) -> io::Result<()> {
         self.queue.closed.store(true, Ordering::Release);
         self.queue.arrived.notify_one();
-        if let Some(writer) = self.writer.lock().take()
-            && writer.join().is_err()
-        {
-            tracing::error!("the call log's writer has panicked");
+        let Some(writer) = self.writer.lock().take() else { return Ok(()) };
+        match writer.ended.recv_timeout(patience) {
+            // Where standard error blocks, saying so there would block for good.
+            Err(RecvTimeoutError::Timeout) if !writer.to_file => Ok(()),
+            Err(RecvTimeoutError::Timeout) => Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the call log takes no lines: the last ones are lost",
+            )),
+            _ => writer.thread.join().map_err(|_| io::Error::other("the call log's writer has panicked")),
         }
     }
 }
 
 impl Recorder for CallLog {
     fn record(&self, record: Box<CallRecord>) {
+        // A flood of wrong keys must not push out the records of calls that cost something.
+        let room = if record.host.is_empty() { QUEUE / 2 } else { QUEUE };
         let first = {
             let mut records = self.queue.records.lock();
+            if records.len() >= room {
+                drop(records);
+                self.metrics.count(&record);
+                self.metrics.count_dropped();
+                return;
+            }
             records.push(record);
             records.len() == 1
         };
@@ -95,34 +142,28 @@ impl Queue {
     fn write_until_closed(
         &self,
         metrics: &Metrics,
-        lines: Option<&(Sink, LogFormat)>,
+        mut lines: Option<&mut Lines>,
         onward: Option<&dyn Recorder>,
     ) {
         let mut batch = Vec::new();
-        let mut text = Vec::new();
         loop {
             {
                 let mut records = self.records.lock();
                 while records.is_empty() && !self.closed.load(Ordering::Acquire) {
-                    self.arrived.wait_for(&mut records, Duration::from_secs(1));
+                    if self.arrived.wait_for(&mut records, Duration::from_secs(1)).timed_out() {
+                        // Nothing to write but, perhaps, that the log keeps up again.
+                        break;
+                    }
                 }
                 std::mem::swap(&mut *records, &mut batch);
             }
-            if batch.is_empty() {
+            if batch.is_empty() && self.closed.load(Ordering::Acquire) {
                 return;
             }
-            for record in &batch {
-                metrics.count(record);
-                if let Some((_, format)) = lines {
-                    line::write(record, *format, &mut text);
-                }
+            batch.iter().for_each(|record| metrics.count(record));
+            if let Some(lines) = lines.as_deref_mut() {
+                lines.write(&batch, metrics.dropped());
             }
-            if let Some((sink, _)) = lines
-                && let Err(error) = sink.write(&text)
-            {
-                tracing::error!(%error, "call log lines are lost");
-            }
-            text.clear();
             match onward {
                 Some(onward) => batch.drain(..).for_each(|record| onward.record(record)),
                 None => batch.clear(),
@@ -138,5 +179,60 @@ impl Queue {
     }
 }
 
+impl Lines {
+    fn open(log: &Log) -> io::Result<Self> {
+        let (sink, format) = (Sink::open(log)?, log.format);
+        Ok(Self { sink, format, text: Vec::new(), dropped: 0, behind_since: None })
+    }
+
+    /// Writes the lines of `batch`, and what there is to say about the `dropped` calls, which have none.
+    fn write(&mut self, batch: &[Box<CallRecord>], dropped: u64) {
+        for record in batch {
+            line::write(record, self.format, &mut self.text);
+            if self.text.len() >= WRITE {
+                self.flush();
+            }
+        }
+        match self.behind_since {
+            None if dropped > self.dropped => {
+                self.behind_since = Some(self.dropped);
+                self.note("the call log does not keep up: calls are counted but not logged");
+            }
+            Some(before) if dropped == self.dropped => {
+                self.behind_since = None;
+                let count = dropped - before;
+                self.note(&format!("the call log keeps up again: {count} calls were not logged"));
+            }
+            _ => {}
+        }
+        self.dropped = dropped;
+        self.flush();
+    }
+
+    fn note(&mut self, message: &str) {
+        line::note(message, SystemTime::now(), self.format, &mut self.text);
+    }
+
+    fn flush(&mut self) {
+        if self.text.is_empty() {
+            return;
+        }
+        if let Err(error) = self.sink.write(&self.text) {
+            tracing::error!(%error, "call log lines are lost");
+        }
+        self.text.clear();
+    }
+}
+
+/// Records that wait at most while the place that lines are written to blocks; about 50 MB. As many may be with the writer.
+/// A place that is merely slow takes this many lines in less than a second.
+const QUEUE: usize = 100_000;
 /// How long the writer lets records gather.
 const PAUSE: Duration = Duration::from_millis(5);
+/// Bytes of lines that are written at once, or a line more.
+const WRITE: usize = 64 * 1024;
+/// How long the end of the process waits for a log that takes no lines.
+const CLOSING: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,8 @@ fn a_body_that_comes_too_slowly_is_refused() {
     // The rest of the body can't be told from a next request: the connection is of no more use.
     caller.await_close();
     setup.nothing_left();
-    assert!(setup.finish().is_empty());
+    let record = setup.only_record();
+    assert_eq!((record.outcome, record.status), (Outcome::Refused, 400));
 }
 
 #[test]

@@ -21,3 +21,5 @@ mod listeners;
 mod naming;
 mod passing_on;
 mod paying;
+mod refusals;
+mod stalled_callers;

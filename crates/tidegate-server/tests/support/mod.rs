@@ -33,6 +33,7 @@ pub(crate) struct Builder {
     settings: String,
     listen: String,
     clocks: String,
+    log: Option<String>,
     backend: Option<SocketAddr>,
     simulator: Option<SimConfig>,
     https: bool,
@@ -55,6 +56,12 @@ impl Builder {
     /// Deadlines of every host.
     pub(crate) fn clocks(mut self, fields: &str) -> Self {
         self.clocks = format!(", clocks: {{{fields}}}");
+        self
+    }
+
+    /// Fields of the log; otherwise only errors are logged.
+    pub(crate) fn log(mut self, fields: &str) -> Self {
+        self.log = Some(fields.to_owned());
         self
     }
 
@@ -85,8 +92,9 @@ impl Builder {
         let backend = self.backend.unwrap_or(sim.address());
         let text = format!(
             "listen:\n  - {{address: \"127.0.0.1:0\"{listen}}}\n  - {{address: \"127.0.0.1:0\", tls: {{certificate: {files}/certificate.pem, key: {files}/key.pem}}}}\n\
-             workers: 1\nconnect: {{proxy_from_env: false}}\nlog: {{level: error}}\n{settings}hosts:\n{hosts}",
+             workers: 1\nconnect: {{proxy_from_env: false}}\nlog: {{{log}}}\n{settings}hosts:\n{hosts}",
             listen = self.listen,
+            log = self.log.as_deref().unwrap_or("level: error"),
             files = files.path().display(),
             settings = self.settings,
             hosts =
