@@ -14,7 +14,7 @@ use std::{
 use bytes::{Buf as _, Bytes, BytesMut};
 use tidegate_wire::{
     ErrorClass, WireError,
-    http1::{BodyDecoder, Decoded, ReplyHead},
+    http1::{BodyDecoder, Decoded, HeadReader, ReplyHead},
 };
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_util::io::poll_read_buf;
@@ -78,7 +78,8 @@ impl H1Connection {
         self.busy = true;
         self.outgoing = Outgoing { head, sent: 0, body };
         async move {
-            let Some(head) = std::future::poll_fn(|cx| self.poll_head(cx)).await? else {
+            let mut reader = HeadReader::default();
+            let Some(head) = std::future::poll_fn(|cx| self.poll_head(cx, &mut reader)).await? else {
                 return Ok(Err(Unsent));
             };
             self.used = true;
@@ -90,7 +91,11 @@ impl H1Connection {
 
     /// Writes what is left of the request and reads until the head of the reply is there. `None`: the backend has not
     /// taken anything of the request.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ReplyHead>, WireError>> {
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut HeadReader,
+    ) -> Poll<Result<Option<ReplyHead>, WireError>> {
         loop {
             // A backend that refuses early answers before it has read everything, and may not read the rest: a write that
             // fails is not the end, as long as a head may still come.
@@ -109,11 +114,8 @@ impl H1Connection {
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(broken(UNANSWERED, error))),
             }
-            while let Some(head) = ReplyHead::parse(&self.buffer)? {
-                if !head.status.is_informational() {
-                    return Poll::Ready(Ok(Some(head)));
-                }
-                self.buffer.advance(head.length);
+            if let Some(head) = reader.read(&mut self.buffer)? {
+                return Poll::Ready(Ok(Some(head)));
             }
         }
     }
