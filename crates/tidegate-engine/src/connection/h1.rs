@@ -14,7 +14,7 @@ use std::{
 use bytes::{Buf as _, Bytes, BytesMut};
 use tidegate_wire::{
     ErrorClass, WireError,
-    http1::{BodyDecoder, Decoded, ReplyHead},
+    http1::{BodyDecoder, Decoded, HeadReader, ReplyHead},
 };
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio_util::io::poll_read_buf;
@@ -76,9 +76,10 @@ impl H1Connection {
         home: Home,
     ) -> impl Future<Output = Result<Result<(Head, Body), Unsent>, WireError>> {
         self.busy = true;
-        self.outgoing = Outgoing { head, sent: 0, body };
+        self.outgoing = Outgoing { head, sent: 0, body, refused: false };
         async move {
-            let Some(head) = std::future::poll_fn(|cx| self.poll_head(cx)).await? else {
+            let mut reader = HeadReader::default();
+            let Some(head) = std::future::poll_fn(|cx| self.poll_head(cx, &mut reader)).await? else {
                 return Ok(Err(Unsent));
             };
             self.used = true;
@@ -90,16 +91,14 @@ impl H1Connection {
 
     /// Writes what is left of the request and reads until the head of the reply is there. `None`: the backend has not
     /// taken anything of the request.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<ReplyHead>, WireError>> {
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut HeadReader,
+    ) -> Poll<Result<Option<ReplyHead>, WireError>> {
         loop {
-            // A backend that refuses early answers before it has read everything, and may not read the rest: a write that
-            // fails is not the end, as long as a head may still come.
-            if let Poll::Ready(Err(error)) = self.outgoing.poll(cx, &mut self.stream) {
-                if self.outgoing.is_untouched() {
-                    return Poll::Ready(Ok(None));
-                }
-                tracing::debug!(%error, "the backend stopped reading the request");
-                self.outgoing.give_up();
+            if self.outgoing.advance(cx, &mut self.stream).is_err() {
+                return Poll::Ready(Ok(None));
             }
             match ready!(self.poll_fill(cx)) {
                 Ok(0) => {
@@ -109,11 +108,8 @@ impl H1Connection {
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(broken(UNANSWERED, error))),
             }
-            while let Some(head) = ReplyHead::parse(&self.buffer)? {
-                if !head.status.is_informational() {
-                    return Poll::Ready(Ok(Some(head)));
-                }
-                self.buffer.advance(head.length);
+            if let Some(head) = reader.read(&mut self.buffer)? {
+                return Poll::Ready(Ok(Some(head)));
             }
         }
     }
@@ -147,36 +143,46 @@ impl Drop for H1Connection {
 /// A request on its way out.
 #[derive(Default)]
 struct Outgoing {
+    /// Empty once nothing is to be written any more.
     head: Vec<u8>,
     /// How much of the head has been written.
     sent: usize,
     body: Bytes,
+    /// Whether the backend has not taken all of it, and will not.
+    refused: bool,
 }
 
 impl Outgoing {
-    fn is_untouched(&self) -> bool {
-        self.sent == 0 && !self.head.is_empty()
+    /// Whether the backend has it all.
+    fn is_delivered(&self) -> bool {
+        self.head.is_empty() && !self.refused
     }
 
-    fn is_over(&self) -> bool {
-        self.head.is_empty()
+    /// Writes what the socket takes. A backend that refuses early answers before it has read everything, and may not read
+    /// the rest: a write that fails is not the end, as long as a reply may still come. An error is one before anything was
+    /// written.
+    fn advance(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> io::Result<()> {
+        match self.poll(cx, stream) {
+            Poll::Ready(Err(error)) if self.sent == 0 => return Err(error),
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "the backend stopped reading the request");
+                *self = Self { refused: true, ..Self::default() };
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
-    /// Forgets what has not been written.
-    fn give_up(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Writes what the socket takes. Ready once all is written.
+    /// Ready once all is written.
     fn poll(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> Poll<io::Result<()>> {
-        while !self.is_over() {
-            let head = self.head.get(self.sent..).unwrap_or_default();
-            if head.is_empty() && self.body.is_empty() {
+        while !self.head.is_empty() {
+            let (head, body) = self.next_pieces(stream);
+            if head.is_empty() && body.is_empty() {
                 ready!(Pin::new(&mut *stream).poll_flush(cx))?;
-                self.give_up();
+                *self = Self::default();
                 break;
             }
-            let pieces = [IoSlice::new(head), IoSlice::new(&self.body)];
+            let pieces = [IoSlice::new(head), IoSlice::new(body)];
             let written = ready!(Pin::new(&mut *stream).poll_write_vectored(cx, &pieces))?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -186,6 +192,17 @@ impl Outgoing {
             self.body.advance(written - of_head);
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn next_pieces(&self, stream: &Stream) -> (&[u8], &[u8]) {
+        let (head, body) = (self.head.get(self.sent..).unwrap_or_default(), &*self.body);
+        // A write through TLS may fail when half of what it was given is on the wire. Of a single record the backend has
+        // all or nothing that it can read: then a failed first write says that nothing of the request was taken.
+        if self.sent > 0 || !stream.is_tls() {
+            return (head, body);
+        }
+        let head = head.get(..TLS_RECORD).unwrap_or(head);
+        (head, body.get(..TLS_RECORD - head.len()).unwrap_or(body))
     }
 }
 
@@ -201,10 +218,8 @@ impl H1Body {
     pub(crate) fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, WireError>>> {
         let connection = &mut self.connection;
         // Some answer while they are still being sent to.
-        if let Poll::Ready(Err(error)) = connection.outgoing.poll(cx, &mut connection.stream) {
-            tracing::debug!(%error, "the backend stopped reading the request");
-            connection.outgoing.give_up();
-            self.closing = true;
+        if let Err(error) = connection.outgoing.advance(cx, &mut connection.stream) {
+            return Poll::Ready(Some(Err(broken("the backend answered without a request", error))));
         }
         loop {
             match self.decoder.decode(&mut connection.buffer) {
@@ -231,10 +246,9 @@ impl H1Body {
     /// The body has ended: puts the connection back, if it can carry another call.
     pub(crate) fn give_back(mut self) {
         let connection = &mut self.connection;
-        let reusable = !self.closing && connection.buffer.is_empty() && connection.outgoing.is_over();
-        // Nothing is given up by closing it now.
-        connection.busy = false;
-        if reusable {
+        // What the backend has not taken of the request would keep the socket behind a FIN: then it is reset after all.
+        connection.busy = !connection.outgoing.is_delivered();
+        if !connection.busy && !self.closing && connection.buffer.is_empty() {
             connection.buffer = BytesMut::new();
             self.home.pool.give_back(&self.home.origin, self.connection);
         }
@@ -245,4 +259,6 @@ impl H1Body {
 const MIN_ROOM: usize = 4 * 1024;
 /// Room for a read of a large reply, in bytes.
 const MAX_ROOM: usize = 64 * 1024;
+/// The largest record of TLS, in bytes.
+const TLS_RECORD: usize = 16 * 1024;
 const UNANSWERED: &str = "the backend closed the connection before it answered";

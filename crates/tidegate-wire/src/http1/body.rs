@@ -18,7 +18,12 @@ enum State {
         size: u64,
         digits: u8,
     },
-    /// Behind the size: extensions, which nobody reads. So many bytes of them.
+    /// Behind the size: white space, of which so many bytes, before extensions or the line's end.
+    Space {
+        size: u64,
+        length: u16,
+    },
+    /// In extensions, which nobody reads. So many bytes of them.
     Extension {
         size: u64,
         length: u16,
@@ -138,10 +143,13 @@ impl State {
                 Ok(Self::Size { size: size * 16 + u64::from(digit), digits: digits + 1 })
             }
             (Self::Size { size, digits: 1.. }, b'\r') => Ok(Self::SizeEnd { size }),
-            (Self::Size { size, digits: 1.. }, b';' | b' ' | b'\t') => {
-                Ok(Self::Extension { size, length: 0 })
+            (Self::Size { size, digits: 1.. }, b' ' | b'\t') => Ok(Self::Space { size, length: 1 }),
+            (Self::Size { size, digits: 1.. }, b';') => Ok(Self::Extension { size, length: 1 }),
+            (Self::Space { size, length }, b' ' | b'\t') if length < MAX_IGNORED => {
+                Ok(Self::Space { size, length: length + 1 })
             }
-            (Self::Extension { size, .. }, b'\r') => Ok(Self::SizeEnd { size }),
+            (Self::Space { size, length }, b';') => Ok(Self::Extension { size, length }),
+            (Self::Space { size, .. } | Self::Extension { size, .. }, b'\r') => Ok(Self::SizeEnd { size }),
             (Self::Extension { size, length }, byte) if byte != b'\n' && length < MAX_IGNORED => {
                 Ok(Self::Extension { size, length: length + 1 })
             }
@@ -162,5 +170,5 @@ impl State {
 
 /// Hexadecimal digits of a chunk's size: no chunk is larger than 2^60 bytes.
 const MAX_DIGITS: u8 = 15;
-/// Bytes of one chunk's extensions, and of all trailer fields.
+/// Bytes of one chunk's extensions with the white space before them, and of all trailer fields.
 const MAX_IGNORED: u16 = 16 * 1024;

@@ -2,13 +2,14 @@
 
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use memchr::memchr_iter;
 
 use super::BodyDecoder;
 use crate::WireError;
 
-/// Longest head of a reply, in bytes.
+/// Longest head of a reply, in bytes, with all that only announce it.
 pub const MAX_HEAD: usize = 64 * 1024;
 /// Most header fields in the head of a reply; recorded ones have up to 40.
 const MAX_FIELDS: usize = 128;
@@ -45,6 +46,81 @@ impl RequestHead {
     }
 }
 
+/// Finds the head of a reply in bytes that come in pieces.
+///
+/// However small the pieces, the work is linear in the bytes: every line is looked at once, and what is there is parsed
+/// only when it is whole or has doubled, so that something that is not HTTP is known for it early.
+#[derive(Debug, Default)]
+pub struct HeadReader {
+    /// How far line ends have been looked for, and where the line begins that has none yet.
+    searched: usize,
+    line: usize,
+    /// The length from which on an incomplete head is parsed again.
+    doubled: usize,
+    /// Bytes of the heads before this one, which only announced it.
+    announced: usize,
+}
+
+impl HeadReader {
+    /// Reads the head at the beginning of `buffer`. `None`: it has not come whole. Heads of status 100 to 199 only announce
+    /// the reply: they are taken off the buffer and passed over.
+    ///
+    /// # Errors
+    /// [`crate::ErrorClass::Protocol`]: not HTTP/1.1, longer than [`MAX_HEAD`], framed in a way that is ambiguous or was not
+    /// asked for, or a change of protocol, which was not asked for either.
+    pub fn read(&mut self, buffer: &mut BytesMut) -> Result<Option<ReplyHead>, WireError> {
+        loop {
+            let end = self.find_end(buffer)?;
+            if self.announced + end.unwrap_or(buffer.len() + 1) > MAX_HEAD {
+                return Err(broken(&format!("its head is longer than {MAX_HEAD} bytes")));
+            }
+            let Some(end) = end else {
+                if buffer.len() >= self.doubled {
+                    self.doubled = buffer.len() * 2;
+                    ReplyHead::parse(buffer)?;
+                }
+                return Ok(None);
+            };
+            let head = ReplyHead::parse(buffer.get(..end).unwrap_or_default())?;
+            let head = head.ok_or_else(|| broken("its head has an empty line inside"))?;
+            if !head.status.is_informational() {
+                return Ok(Some(head));
+            }
+            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                return Err(broken("it changes to another protocol"));
+            }
+            buffer.advance(head.length);
+            *self = Self { announced: self.announced + head.length, ..Self::default() };
+        }
+    }
+
+    /// Where the next parse of an incomplete head is due.
+    #[cfg(test)]
+    pub(super) fn doubled(&self) -> usize {
+        self.doubled
+    }
+
+    /// The index behind the empty line that ends the head.
+    fn find_end(&mut self, bytes: &[u8]) -> Result<Option<usize>, WireError> {
+        let from = self.searched;
+        for found in memchr_iter(b'\n', bytes.get(from..).unwrap_or_default()) {
+            let line = bytes.get(self.line..from + found).unwrap_or_default();
+            // Parsers disagree about a line feed alone: to some it ends the line, to others it is a part of it.
+            let Some((b'\r', said)) = line.split_last() else {
+                return Err(broken("it has a line feed alone"));
+            };
+            let behind = from + found + 1;
+            match (said, self.line) {
+                ([], 0) => return Err(broken("it begins with an empty line")),
+                ([], _) => return Ok(Some(behind)),
+                _ => self.line = behind,
+            }
+        }
+        self.searched = bytes.len();
+        Ok(None)
+    }
+}
+
 /// What the head of a reply says of what follows.
 #[derive(Debug)]
 pub struct ReplyHead {
@@ -59,23 +135,14 @@ pub struct ReplyHead {
 }
 
 impl ReplyHead {
-    /// Reads the head at the beginning of `bytes`. `None`: it has not come whole. A reply of status 100 to 199 is only
-    /// announced by one; another head follows.
-    ///
-    /// # Errors
-    /// [`crate::ErrorClass::Protocol`]: not HTTP/1.1, longer than [`MAX_HEAD`], or framed in a way that is ambiguous or
-    /// was not asked for.
-    pub fn parse(bytes: &[u8]) -> Result<Option<Self>, WireError> {
+    /// Reads the head at the beginning of `bytes`. `None`: it has not come whole.
+    fn parse(bytes: &[u8]) -> Result<Option<Self>, WireError> {
         let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
         let mut reply = httparse::Response::new(&mut []);
         let parsed = httparse::ParserConfig::default()
             .parse_response_with_uninit_headers(&mut reply, bytes, &mut fields)
             .map_err(|error| broken(&error.to_string()))?;
-        let length = match parsed {
-            httparse::Status::Complete(length) if length <= MAX_HEAD => length,
-            httparse::Status::Partial if bytes.len() < MAX_HEAD => return Ok(None),
-            _ => return Err(broken(&format!("its head is longer than {MAX_HEAD} bytes"))),
-        };
+        let httparse::Status::Complete(length) = parsed else { return Ok(None) };
         let status = reply.code.and_then(|code| StatusCode::from_u16(code).ok());
         let status = status.ok_or_else(|| broken("it has no valid status"))?;
         let facts = Facts::read(reply.headers)?;
@@ -120,7 +187,7 @@ impl Facts {
     }
 
     fn see_length(&mut self, value: &[u8]) -> Result<(), WireError> {
-        let text = std::str::from_utf8(value).unwrap_or_default().trim();
+        let text = std::str::from_utf8(value.trim_ascii()).unwrap_or_default();
         let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let length = if digits { text.parse().ok() } else { None };
         let length = length.ok_or_else(|| broken("its content-length is no number"))?;

@@ -11,4 +11,4 @@ mod head;
 mod tests;
 
 pub use body::{BodyDecoder, Decoded};
-pub use head::{MAX_HEAD, ReplyHead, RequestHead, header_fields};
+pub use head::{HeadReader, MAX_HEAD, ReplyHead, RequestHead, header_fields};

@@ -47,6 +47,23 @@ fn a_byte_order_mark_means_to_the_caller_what_it_meant_to_us() {
     assert_eq!(relay.progress().content_bytes, 1);
 }
 
+/// A backend that drips would otherwise keep a read buffer for every byte.
+#[test]
+fn pieces_of_a_whole_reply_do_not_keep_their_buffers() {
+    let mut relay = WholeRelay::new(1);
+    let body = br#"{"id":"i","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"a"},"finish_reason":"stop"}]}"#;
+    let mut buffers = Vec::new();
+    for byte in body {
+        let buffer = Bytes::from(vec![*byte; 4096]);
+        relay.push(buffer.slice(..1), &mut VecDeque::new()).unwrap();
+        buffers.push(buffer);
+    }
+    assert!(buffers.iter().all(Bytes::is_unique));
+    let mut items = VecDeque::new();
+    relay.finish(&mut items).unwrap();
+    assert_eq!(Vec::from(items), [&body[..]]);
+}
+
 #[test]
 fn a_frame_that_never_ends_is_an_error_and_not_a_leak() {
     let mut relay = Relay::new(1, true);

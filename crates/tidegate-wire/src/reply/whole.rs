@@ -18,9 +18,11 @@ use crate::{
 /// Relays one whole reply.
 #[derive(Debug)]
 pub struct WholeRelay {
-    /// `length <= MAX_WHOLE` is the sum of theirs.
-    pieces: Vec<Bytes>,
-    length: usize,
+    /// The body, as long as it is one piece; most are.
+    only: Bytes,
+    /// The body, once it is more: copied, for each piece may keep a read buffer that is thousands of times its size.
+    /// `only.len() + gathered.len() <= MAX_WHOLE`, and one of them is empty.
+    gathered: Vec<u8>,
     decoder: ChatDecoder,
     tally: Tally,
 }
@@ -28,15 +30,18 @@ pub struct WholeRelay {
 impl WholeRelay {
     /// A relay for a request that asked for `choices` answers.
     pub fn new(choices: u32) -> Self {
-        Self { pieces: Vec::new(), length: 0, decoder: ChatDecoder::new(choices), tally: Tally::new(choices) }
+        Self {
+            only: Bytes::new(),
+            gathered: Vec::new(),
+            decoder: ChatDecoder::new(choices),
+            tally: Tally::new(choices),
+        }
     }
 
     /// The body, without copying it if it came in one piece.
     fn body(&mut self) -> Bytes {
-        match &mut *self.pieces {
-            [only] => std::mem::take(only),
-            pieces => pieces.concat().into(),
-        }
+        let gathered = std::mem::take(&mut self.gathered);
+        if gathered.is_empty() { std::mem::take(&mut self.only) } else { gathered.into() }
     }
 }
 
@@ -44,12 +49,14 @@ impl Reply for WholeRelay {
     type Item = Bytes;
 
     fn push(&mut self, chunk: Bytes, _: &mut VecDeque<Bytes>) -> Result<(), WireError> {
-        self.length += chunk.len();
-        if self.length > MAX_WHOLE {
+        if self.only.len() + self.gathered.len() + chunk.len() > MAX_WHOLE {
             return Err(WireError::protocol(format!("the backend's reply is longer than {MAX_WHOLE} bytes")));
         }
-        if !chunk.is_empty() {
-            self.pieces.push(chunk);
+        if self.only.is_empty() && self.gathered.is_empty() {
+            self.only = chunk;
+        } else {
+            self.gathered.extend_from_slice(&std::mem::take(&mut self.only));
+            self.gathered.extend_from_slice(&chunk);
         }
         Ok(())
     }
