@@ -100,8 +100,8 @@ impl World {
             headers: HeaderMap::new(),
             body: body.into(),
         };
-        let meter =
-            Meter::start("1".to_owned(), "m".to_owned(), true, Arc::<HangUp>::default(), Arc::new(Nobody));
+        let mut meter = Meter::start("1".to_owned(), Arc::<HangUp>::default(), Arc::new(Nobody));
+        meter.asked("m".to_owned(), true);
         let started = self.engine.start(&self.target, outbound, Box::new(reply), meter);
         tokio::time::timeout(PATIENCE, started).await.expect("an end of the wait for the head")
     }
