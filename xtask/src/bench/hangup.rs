@@ -1,27 +1,31 @@
-//! Hang-up to backend closed, as `tidegate probe --json` measures it; summed up over its cells.
+//! Hang-up to backend closed, as `tidegate probe --json` measures it, with the gateway on its own core.
 
+use super::process::Cores;
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// All cells of the probe as one: the worst of each figure.
+/// What the probe found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct HangUp {
     pub(crate) cells: usize,
     pub(crate) calls: u64,
+    /// Of all calls, in microseconds.
+    pub(crate) p50_us: f64,
+    /// Of all calls, in microseconds.
+    pub(crate) p99_us: f64,
     /// The largest median of any cell, in microseconds.
     pub(crate) worst_p50_us: f64,
-    /// The largest 99th percentile of any cell, in microseconds.
-    pub(crate) worst_p99_us: f64,
     pub(crate) never_stopped: u64,
 }
 
 /// Runs the probe, for [`PATIENCE_SECONDS`] at most. What it measured counts even where a bound of its own did
 /// not hold, which its exit status tells.
-pub(crate) fn probe(program: &Path) -> Result<HangUp> {
+pub(crate) fn probe(program: &Path, cores: Cores) -> Result<HangUp> {
     let mut command = Command::new("timeout");
-    command.arg(PATIENCE_SECONDS).arg(program).args(["probe", "--json"]);
+    command.args([PATIENCE_SECONDS, "taskset", "-c", &cores.load.to_string()]).arg(program);
+    command.args(["probe", "--json", "--gateway-core", &cores.gateway.to_string()]);
     let output = command.stdin(Stdio::null()).output()?;
     HangUp::of_json(&String::from_utf8_lossy(&output.stdout)).with_context(|| {
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -30,32 +34,25 @@ pub(crate) fn probe(program: &Path) -> Result<HangUp> {
 }
 
 impl HangUp {
-    /// From one object per cell: one after the other, or in arrays.
     fn of_json(text: &str) -> Result<Self> {
-        let mut sum = Self::default();
-        for value in serde_json::Deserializer::from_str(text).into_iter::<Value>() {
-            match value? {
-                Value::Array(cells) => cells.iter().try_for_each(|cell| sum.add(cell))?,
-                cell => sum.add(&cell)?,
-            }
-        }
-        (sum.cells > 0).then_some(sum).context("the probe printed no cell")
-    }
-
-    fn add(&mut self, cell: &Value) -> Result<()> {
-        let count = |name: &str| cell.get(name).and_then(Value::as_u64).with_context(|| format!("no {name}"));
-        let time = |name: &str| cell.get(name).and_then(Value::as_f64);
-        self.cells += 1;
-        self.calls += count("n")?;
-        if let Some(error) = cell.get("error").and_then(Value::as_str) {
+        let report: Value = serde_json::from_str(text).context("the probe printed no report")?;
+        let all = report.get("all").context("no figures of all calls")?;
+        let cells = report.get("cells").and_then(Value::as_array).context("no cells")?;
+        if let Some(error) = cells.iter().find_map(|cell| cell.get("error").and_then(Value::as_str)) {
             anyhow::bail!("the probe could not fill a cell: {error}");
         }
-        // A backend that was closed before the hang-up was not stopped by it.
-        self.never_stopped += count("never")? + cell.get("early").and_then(Value::as_u64).unwrap_or(0);
-        // A cell in which nothing stopped has no times.
-        self.worst_p50_us = time("p50_us").unwrap_or(0.0).max(self.worst_p50_us);
-        self.worst_p99_us = time("p99_us").unwrap_or(0.0).max(self.worst_p99_us);
-        Ok(())
+        let count = |name: &str| all.get(name).and_then(Value::as_u64).with_context(|| format!("no {name}"));
+        let time = |of: &Value, name: &str| of.get(name).and_then(Value::as_f64);
+        Ok(Self {
+            cells: cells.len(),
+            calls: count("n")?,
+            p50_us: time(all, "p50_us").context("no backend stopped")?,
+            p99_us: time(all, "p99_us").context("no backend stopped")?,
+            // A cell in which nothing stopped has no times.
+            worst_p50_us: cells.iter().filter_map(|cell| time(cell, "p50_us")).fold(0.0, f64::max),
+            // A backend that was closed before the hang-up was not stopped by it.
+            never_stopped: count("never")? + count("early")?,
+        })
     }
 }
 
@@ -66,22 +63,33 @@ const PATIENCE_SECONDS: &str = "180";
 mod tests {
     use super::*;
 
-    const CELLS: [&str; 2] = [
-        r#"{"backend":"openai","phase":"stalled","n":100,"p50_us":80.5,"p99_us":300,"max_us":900,"never":0}"#,
-        r#"{"backend":"bedrock","phase":"stalled","n":50,"p50_us":95,"p99_us":210,"max_us":250,"never":1}"#,
-    ];
+    const CELL: &str =
+        r#"{"backend":"openai","phase":"stalled","n":100,"p50_us":180.5,"p99_us":300,"never":0}"#;
 
-    #[test]
-    fn the_worst_cell_decides() {
-        let expected =
-            HangUp { cells: 2, calls: 150, worst_p50_us: 95.0, worst_p99_us: 300.0, never_stopped: 1 };
-        assert_eq!(HangUp::of_json(&CELLS.join("\n")).unwrap(), expected);
-        assert_eq!(HangUp::of_json(&format!("[{}]", CELLS.join(","))).unwrap(), expected);
+    fn report(all: &str, cells: &str) -> String {
+        format!(r#"{{"all":{all},"cells":[{cells}]}}"#)
     }
 
     #[test]
-    fn no_cell_or_one_without_counts_is_an_error() {
+    fn all_calls_decide_and_the_worst_cell_is_shown() {
+        let all = r#"{"n":100,"p50_us":90,"p99_us":300,"max_us":900,"never":1,"early":2}"#;
+        let expected = HangUp {
+            cells: 1,
+            calls: 100,
+            p50_us: 90.0,
+            p99_us: 300.0,
+            worst_p50_us: 180.5,
+            never_stopped: 3,
+        };
+        assert_eq!(HangUp::of_json(&report(all, CELL)).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_was_not_measured_is_an_error() {
+        let all = r#"{"n":100,"p50_us":90,"p99_us":300,"never":0,"early":0}"#;
         assert!(HangUp::of_json("").is_err());
         assert!(HangUp::of_json("{}").is_err());
+        assert!(HangUp::of_json(&report(r#"{"n":0,"never":0,"early":0}"#, CELL)).is_err());
+        assert!(HangUp::of_json(&report(all, r#"{"error":"refused"}"#)).is_err());
     }
 }

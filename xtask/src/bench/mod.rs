@@ -67,7 +67,7 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
     for column in &mut columns {
         failures.append(&mut column.failures);
     }
-    let hang_up = hang_up(&subjects, &mut failures);
+    let hang_up = hang_up(&subjects, cores, &mut failures);
     let report = Report { machine, plan, columns, hang_up, failures };
     print!("{report}");
     if let Some(file) = &options.json {
@@ -181,14 +181,14 @@ fn start_mock(cores: Cores) -> Result<(Pinned, SocketAddr)> {
     Ok((mock, SocketAddr::from(([127, 0, 0, 1], port))))
 }
 
-/// Tidegate's own probe, after the rest: it uses both cores.
-fn hang_up(subjects: &[Subject], failures: &mut Vec<String>) -> Option<hangup::HangUp> {
+/// Tidegate's own probe.
+fn hang_up(subjects: &[Subject], cores: Cores, failures: &mut Vec<String>) -> Option<hangup::HangUp> {
     let program = subjects.iter().find_map(|subject| match subject {
         Subject::Tidegate { program } => Some(program),
         _ => None,
     })?;
     eprintln!("tidegate probe");
-    hangup::probe(program).map_err(|error| failures.push(format!("tidegate probe: {error:#}"))).ok()
+    hangup::probe(program, cores).map_err(|error| failures.push(format!("tidegate probe: {error:#}"))).ok()
 }
 
 const FULL: Plan = Plan {

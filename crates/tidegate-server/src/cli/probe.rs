@@ -24,6 +24,9 @@ pub(super) struct Options {
     /// Name under which the gateway under test reaches a backend, as BACKEND=MODEL (openai=gpt-sim).
     #[arg(long, value_name = "BACKEND=MODEL", requires = "gateway", value_parser = pair)]
     model: Vec<(String, String)>,
+    /// Keep the embedded gateway to this core; keep the rest off it with taskset(1).
+    #[arg(long, value_name = "CORE", conflicts_with = "gateway")]
+    gateway_core: Option<usize>,
     /// Calls in each cell.
     #[arg(short = 'n', long, default_value_t = 20)]
     calls: usize,
@@ -42,7 +45,7 @@ pub(super) struct Options {
     /// Exit with status 1 also unless p99 of every cell is at most this.
     #[arg(long, value_name = "MICROSECONDS")]
     p99_us: Option<u64>,
-    /// Print one JSON object for each cell.
+    /// Print JSON: all calls as one, and each cell.
     #[arg(long)]
     json: bool,
 }
@@ -60,7 +63,10 @@ pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
     let mut other;
     let gateway: &mut dyn Gateway = match options.gateway {
         None => {
-            embedded = Embedded::start(([127, 0, 0, 1], 0).into(), Scenario::default())?;
+            embedded = match options.gateway_core {
+                Some(core) => Embedded::start_on(core)?,
+                None => Embedded::start(([127, 0, 0, 1], 0).into(), Scenario::default())?,
+            };
             &mut embedded
         }
         Some(address) => {

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use tidegate_engine::Recorder;
 use tidegate_sim::{Config as SimConfig, Listener, ListenerKind, Scenario, SimHandle, Simulator};
 
@@ -21,6 +22,7 @@ pub struct Embedded {
     config: Config,
     certificate: String,
     recorder: Option<Arc<dyn Recorder>>,
+    gateway_core: Option<usize>,
     running: Option<Running>,
     plain: SocketAddr,
     tls: SocketAddr,
@@ -35,7 +37,17 @@ impl Embedded {
     /// # Errors
     /// Ports, threads or temporary files can't be had.
     pub fn start(listen: SocketAddr, scenario: Scenario) -> io::Result<Self> {
-        Self::launch(listen, scenario, None)
+        Self::launch(listen, scenario, None, None)
+    }
+
+    /// As [`Embedded::start`] on a free port, with the gateway's threads kept to one core. Where the rest is kept off it, the
+    /// gateway is measured and not its want of a core.
+    ///
+    /// # Errors
+    /// As there, or there is no such core.
+    pub fn start_on(core: usize) -> io::Result<Self> {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self::launch(free, Scenario::default(), None, Some(core))
     }
 
     /// As [`Embedded::start`] on a free port, with the records of finished calls going to `recorder`.
@@ -44,13 +56,14 @@ impl Embedded {
     /// As there.
     pub fn start_with(recorder: Arc<dyn Recorder>) -> io::Result<Self> {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self::launch(free, Scenario::default(), Some(recorder))
+        Self::launch(free, Scenario::default(), Some(recorder), None)
     }
 
     fn launch(
         listen: SocketAddr,
         scenario: Scenario,
         recorder: Option<Arc<dyn Recorder>>,
+        gateway_core: Option<usize>,
     ) -> io::Result<Self> {
         let files = tempfile::tempdir()?;
         let certified =
@@ -80,6 +93,7 @@ impl Embedded {
             config,
             certificate: certified.cert.pem(),
             recorder,
+            gateway_core,
             running: None,
             plain: unbound,
             tls: unbound,
@@ -146,6 +160,8 @@ impl Gateway for Embedded {
             std::thread::scope(|scope| scope.spawn(move || runtime.block_on(config.targets())).join())
                 .map_err(|_| io::Error::other("building targets panicked"))?
                 .map_err(|problems| io::Error::other(format!("{problems:?}")))?;
+        // Threads begin where the one is that starts them.
+        let _pinned = self.gateway_core.map(Pinned::to).transpose()?;
         let running = match &self.recorder {
             Some(recorder) => run::start_with(&self.config, targets, recorder.clone())?,
             None => run::start(&self.config, targets)?,
@@ -155,6 +171,29 @@ impl Gateway for Embedded {
         }
         self.running = Some(running);
         Ok(())
+    }
+}
+
+/// Keeps this thread to one core until dropped.
+struct Pinned(CpuSet);
+
+impl Pinned {
+    fn to(core: usize) -> io::Result<Self> {
+        let before = sched_getaffinity(None)?;
+        if core >= CpuSet::MAX_CPU {
+            return Err(io::Error::other(format!("there is no core {core}")));
+        }
+        let mut only = CpuSet::new();
+        only.set(core);
+        sched_setaffinity(None, &only).map_err(|error| io::Error::other(format!("core {core}: {error}")))?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Pinned {
+    fn drop(&mut self) {
+        // What was allowed before is allowed again.
+        let _ = sched_setaffinity(None, &self.0);
     }
 }
 

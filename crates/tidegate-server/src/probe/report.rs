@@ -39,6 +39,24 @@ impl Unfilled {
     }
 }
 
+/// A report as JSON.
+#[derive(Serialize)]
+struct ReportJson<'a> {
+    all: AllJson,
+    cells: Vec<CellJson<'a>>,
+}
+
+/// All calls as JSON.
+#[derive(Serialize)]
+struct AllJson {
+    n: usize,
+    p50_us: Option<u64>,
+    p99_us: Option<u64>,
+    max_us: Option<u64>,
+    never: usize,
+    early: usize,
+}
+
 /// A cell as JSON.
 #[derive(Serialize)]
 struct CellJson<'a> {
@@ -191,10 +209,18 @@ pub struct Report {
 }
 
 impl Report {
-    /// One JSON object for each cell, in an array.
+    /// JSON: `all` has the figures of all calls, `cells` those of each cell.
     pub fn json(&self) -> String {
-        let cells: Vec<_> = self.cells.iter().map(Cell::json).collect();
-        serde_json::to_string_pretty(&cells).unwrap_or_default()
+        let all = AllJson {
+            n: self.calls(),
+            p50_us: self.percentile_us(50),
+            p99_us: self.percentile_us(99),
+            max_us: self.percentile_us(100),
+            never: self.never(),
+            early: self.early(),
+        };
+        let whole = ReportJson { all, cells: self.cells.iter().map(Cell::json).collect() };
+        serde_json::to_string_pretty(&whole).unwrap_or_default()
     }
 
     /// Calls made.
