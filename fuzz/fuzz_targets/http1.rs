@@ -59,8 +59,6 @@ fn read(reply: &[u8], sizes: &[usize]) -> Seen {
     seen.end = Some(wire.body(head.body, &mut seen.body));
     seen.rest = wire.buffer.len() + wire.rest.len();
     if seen.end == Some(End::Broken) {
-        // Pieces that had already been handed on are not taken back.
-        seen.body.clear();
         seen.rest = 0;
     }
     seen

@@ -67,8 +67,11 @@ def _answer(message: dict, finish_reason: str | None) -> Answer:
 def of_error_body(status: int | None, body: dict) -> Result:
     """An error in OpenAI's JSON shape, as the body of a reply or as an event of a stream."""
     error = body["error"]
-    assert set(error) == {"message", "type", "param", "code"}, error
-    return Result(failure=Failure(status=status, **error))
+    shape = {"message", "type", "param", "code"}
+    # Azure says more of a prompt that its filters refused.
+    more = {"innererror"} if error.get("code") == "content_filter" else set()
+    assert shape <= set(error) <= shape | more, error
+    return Result(failure=Failure(status=status, **{name: error[name] for name in shape}))
 
 
 def of_exception(error: openai.APIError) -> Result:

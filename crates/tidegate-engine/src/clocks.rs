@@ -85,6 +85,14 @@ impl Clock {
     }
 }
 
+/// `allowed` after `from`; for a time that no clock counts, as good as never.
+fn after(from: Instant, allowed: Duration) -> Instant {
+    from.checked_add(allowed).unwrap_or_else(|| from + NEVER)
+}
+
+/// Thirty years.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 3600);
+
 /// One timer for all deadlines of an attempt. Moving a deadline later costs nothing: the timer is only re-armed when it
 /// fires early.
 pub(crate) struct Alarm {
@@ -104,7 +112,7 @@ impl Alarm {
             clock: Clock::Connect,
             allowed: clocks.connect,
             due: started,
-            total: started + clocks.total,
+            total: after(started, clocks.total),
             total_allowed: clocks.total,
         };
         alarm.set(Clock::Connect, started, clocks.connect);
@@ -130,7 +138,7 @@ impl Alarm {
     pub(crate) fn set(&mut self, clock: Clock, from: Instant, allowed: Duration) {
         self.clock = clock;
         self.allowed = allowed;
-        self.due = from + allowed;
+        self.due = after(from, allowed);
         if self.due > self.total {
             self.clock = Clock::Total;
             self.allowed = self.total_allowed;

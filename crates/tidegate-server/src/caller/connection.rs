@@ -176,7 +176,7 @@ pub(crate) async fn serve<I>(
             .max_concurrent_streams(MAX_CONCURRENT_STREAMS)
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
             .serve_connection(io, service);
-        Protocol::H2(Box::pin(connection), Streams::new(executor, context.activity.clone()))
+        Protocol::H2(Streams::new(executor, context.activity.clone()), Box::pin(connection))
     } else {
         let connection = http1::Builder::new()
             // The hang-up is seen below: hyper need not read ahead for it, nor keep a buffer to do so. Under TLS it
@@ -226,7 +226,8 @@ where
     S::Future: Send + 'static,
 {
     H1(Pin<Box<http1::Connection<TokioIo<I>, S>>>),
-    H2(Pin<Box<http2::Connection<TokioIo<I>, S, StreamExecutor>>>, Streams),
+    /// Dropped in this order: the streams have the backends.
+    H2(Streams, Pin<Box<http2::Connection<TokioIo<I>, S, StreamExecutor>>>),
     /// hyper is done: it has written what there was to write. Replies of which the caller's side has not acknowledged
     /// every byte keep the socket open.
     Ended,
@@ -265,6 +266,8 @@ where
         this.context.activity.turn.store(TURN, Ordering::Relaxed);
         if this.poll_gone(cx).is_ready() {
             this.context.hang_up.mark(Cause::CallerGone);
+            // Backends first; what else there is to do can wait for them.
+            this.protocol = Protocol::Ended;
             this.context.tail.settle_gone(&this.socket);
             return Poll::Ready(());
         }
@@ -309,7 +312,7 @@ where
     fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
         match &mut self.protocol {
             Protocol::H1(connection) => connection.as_mut().poll(cx),
-            Protocol::H2(connection, streams) => {
+            Protocol::H2(streams, connection) => {
                 let polled = connection.as_mut().poll(cx);
                 streams.poll(cx);
                 // Streams that have just answered need the connection to write it: they have woken this task.
@@ -326,7 +329,7 @@ where
                 Stage::Running => {}
                 Stage::Draining => match &mut self.protocol {
                     Protocol::H1(connection) => connection.as_mut().graceful_shutdown(),
-                    Protocol::H2(connection, _) => connection.as_mut().graceful_shutdown(),
+                    Protocol::H2(_, connection) => connection.as_mut().graceful_shutdown(),
                     Protocol::Ended => {}
                 },
                 Stage::Stopping => return Poll::Ready(()),
@@ -378,7 +381,7 @@ where
             return Poll::Pending;
         }
         let earliest = match &mut self.protocol {
-            Protocol::H2(_, streams) => {
+            Protocol::H2(streams, _) => {
                 // Resets are to be written, and streams that stay to be polled where they are now.
                 cx.waker().wake_by_ref();
                 streams.end_overdue(now)

@@ -118,7 +118,12 @@ impl BodyDecoder {
                 };
                 continue;
             }
-            self.0 = self.0.next(byte)?;
+            match self.0.next(byte) {
+                Ok(next) => self.0 = next,
+                // What came before the broken byte is the caller's; the next call says what is wrong.
+                Err(_) if end > 0 => break,
+                Err(error) => return Err(error),
+            }
             at += 1;
             if self.0 == State::Over {
                 break;

@@ -202,6 +202,14 @@ fn broken_chunks_are_refused() {
 }
 
 #[test]
+fn what_came_before_broken_framing_is_handed_on() {
+    let mut buffer = BytesMut::from("3\r\nabc\r\n2\r\ndeX");
+    let mut decoder = good("transfer-encoding: chunked\r\n").body;
+    assert_eq!(decoder.decode(&mut buffer).unwrap(), Decoded::Data(Bytes::from("abcde")));
+    assert_eq!(decoder.decode(&mut buffer).unwrap_err().class(), ErrorClass::Protocol);
+}
+
+#[test]
 fn chunks_that_come_together_are_one_piece() {
     let mut buffer = BytesMut::from("3\r\nabc\r\n0002 ;x=y\r\nde\r\n0\r\nt: u\r\n\r\nrest");
     let start = buffer.as_ptr() as usize;
