@@ -6,7 +6,8 @@
 //! own `Drop`, after the connection is gone, exactly once.
 //!
 //! No vendor is named here, nothing is spawned on the request path (the one exception is the driver of a shared HTTP/2
-//! connection, in `connection/h2.rs`), no lock is held across an await. Called by the SDK crate and by the gateway.
+//! connection, in `connection/h2.rs`), and no lock is held across an await but one: calls that have no good AWS credential
+//! wait for the one that renews it (`credentials.rs`). Called by the SDK crate and by the gateway.
 
 pub mod clocks;
 mod connect;
