@@ -67,8 +67,11 @@ pub fn start(config: &Config, targets: Targets) -> io::Result<Running> {
     launch(config, targets, None)
 }
 
-/// Starts a gateway whose finished calls also go to `recorder`, one after the other and off the callers' path; all of
-/// them have gone there when [`Running::stop`] or [`Running::drain`] returns.
+/// Starts a gateway whose finished calls also go to `recorder`, one after the other, on a thread that serves no call and
+/// whatever the call log does. All of them have gone there when [`Running::stop`] or [`Running::drain`] returns, with two
+/// exceptions, both of a recorder that blocks: while 100,000 records wait for it (50,000 for calls that reached no backend),
+/// further ones never reach it, of which a line of the log says how many; and those that it has not taken 5 s after the last
+/// call was settled are lost, which is an error of `stop` and `drain`.
 ///
 /// # Errors
 /// As of [`start`].
