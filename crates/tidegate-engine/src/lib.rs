@@ -81,10 +81,13 @@ impl Engine {
         })
     }
 
-    /// Closes pooled connections that have been idle for too long or whose peer has gone. Called now and then by
-    /// whoever owns the runtime; also done when connections are given back.
-    pub fn sweep(&self) {
-        self.inner.pool.sweep();
+    /// Closes pooled connections that have been idle for too long or whose peer has gone: looks at a few of them, and goes
+    /// on where it stopped when it is called again. Called now and then by whoever owns the runtime; some are also closed
+    /// when connections are given back.
+    ///
+    /// Says whether there are more to be looked at soon.
+    pub fn sweep(&self) -> bool {
+        self.inner.pool.sweep()
     }
 
     /// Number of idle connections in the pool.

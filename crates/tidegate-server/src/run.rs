@@ -149,7 +149,9 @@ fn worker(
             loop {
                 tokio::select! {
                     served = &mut serving => return served,
-                    _ = sweep.tick() => engine.sweep(),
+                    _ = sweep.tick() => if engine.sweep() {
+                        sweep.reset_after(SWEEP_ON);
+                    },
                 }
             }
         });
@@ -252,5 +254,7 @@ impl Drop for Running {
 const EVENT_INTERVAL: u32 = 7;
 /// Between looks at idle backend connections.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Between one few of them and the next.
+const SWEEP_ON: Duration = Duration::from_millis(20);
 /// Between looks at whether the drain is over.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
