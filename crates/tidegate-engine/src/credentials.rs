@@ -108,8 +108,7 @@ impl AwsChain {
             return Ok(credential);
         }
         let renewed = self.provider.provide_credentials().await;
-        drop(renewing);
-        match renewed {
+        let result = match renewed {
             Ok(found) => {
                 let credential = AwsCredential {
                     access_key_id: found.access_key_id().to_owned(),
@@ -126,7 +125,10 @@ impl AwsChain {
             Err(error) => self.usable(Duration::ZERO).ok_or_else(|| {
                 WireError::new(ErrorClass::UpstreamAuth, format!("no AWS credentials: {error}"))
             }),
-        }
+        };
+        // Not before the new one is there: who waits would renew once more.
+        drop(renewing);
+        result
     }
 
     /// The cached credential, if it stays good for `margin`.

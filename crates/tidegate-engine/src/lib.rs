@@ -6,7 +6,8 @@
 //! own `Drop`, after the connection is gone, exactly once.
 //!
 //! No vendor is named here, nothing is spawned on the request path (the one exception is the driver of a shared HTTP/2
-//! connection, in `connection/h2.rs`), no lock is held across an await. Called by the SDK crate and by the gateway.
+//! connection, in `connection/h2.rs`), and no lock is held across an await but one: calls that have no good AWS credential
+//! wait for the one that renews it (`credentials.rs`). Called by the SDK crate and by the gateway.
 
 pub mod clocks;
 mod connect;
@@ -80,10 +81,13 @@ impl Engine {
         })
     }
 
-    /// Closes pooled connections that have been idle for too long or whose peer has gone. Called now and then by
-    /// whoever owns the runtime; also done when connections are given back.
-    pub fn sweep(&self) {
-        self.inner.pool.sweep();
+    /// Closes pooled connections that have been idle for too long or whose peer has gone: looks at a few of them, and goes
+    /// on where it stopped when it is called again. Called now and then by whoever owns the runtime; some are also closed
+    /// when connections are given back.
+    ///
+    /// Says whether there are more to be looked at soon.
+    pub fn sweep(&self) -> bool {
+        self.inner.pool.sweep()
     }
 
     /// Number of idle connections in the pool.

@@ -69,12 +69,22 @@ impl Origin {
 
 pub(crate) struct Pool {
     origins: Mutex<HashMap<Arc<str>, Slot>>,
+    sweep: Mutex<Round>,
     idle_timeout: Duration,
+}
+
+/// Where the sweep stands.
+#[derive(Default)]
+struct Round {
+    /// The origins that are still to be looked at.
+    origins: Vec<Arc<str>>,
+    /// How many idle connections of the last of them have been looked at and kept.
+    kept: usize,
 }
 
 #[derive(Default)]
 struct Slot {
-    /// Last in, first out: the warmest connection is taken, the coldest ages out.
+    /// Last in, first out: the warmest connection is taken, the coldest, at the front, ages out.
     idle: Vec<Idle>,
     shared: Vec<H2Handle>,
 }
@@ -86,30 +96,39 @@ struct Idle {
 
 impl Pool {
     pub(crate) fn new(idle_timeout: Duration) -> Self {
-        Self { origins: Mutex::new(HashMap::new()), idle_timeout }
+        Self { origins: Mutex::default(), sweep: Mutex::default(), idle_timeout }
     }
 
     /// An idle HTTP/1.1 connection that is still alive.
     pub(crate) fn take(&self, origin: &Origin) -> Option<H1Connection> {
-        loop {
+        for _ in 0..AT_ONCE {
             // The lock is not held while the candidate is polled.
             let candidate = self.origins.lock().get_mut(&origin.0.key)?.idle.pop()?;
+            if candidate.since.elapsed() >= self.idle_timeout {
+                // The others are colder still.
+                return None;
+            }
             let mut connection = candidate.connection;
-            if candidate.since.elapsed() < self.idle_timeout && connection.is_alive() {
+            if connection.is_alive() {
                 return Some(connection);
             }
         }
+        None
     }
 
     /// Takes an idle HTTP/1.1 connection back.
     pub(crate) fn give_back(&self, origin: &Origin, connection: H1Connection) {
         let now = Instant::now();
-        let mut origins = self.origins.lock();
-        let slot = slot(&mut origins, origin);
-        slot.idle.push(Idle { connection, since: now });
-        // The coldest ones first; amortised, one look per return.
-        let expired = slot.idle.iter().take_while(|idle| now - idle.since >= self.idle_timeout).count();
-        slot.idle.drain(..expired);
+        let is_expired = |idle: &&Idle| now - idle.since >= self.idle_timeout;
+        let expired: Vec<_> = {
+            let mut origins = self.origins.lock();
+            let idle = &mut slot(&mut origins, origin).idle;
+            idle.push(Idle { connection, since: now });
+            let expired = idle.iter().take(AT_RETURN).take_while(is_expired).count();
+            idle.drain(..expired).collect()
+        };
+        // Closed without the lock.
+        drop(expired);
     }
 
     /// A shared HTTP/2 connection with room for another stream.
@@ -125,12 +144,40 @@ impl Pool {
         slot(&mut self.origins.lock(), origin).shared.push(handle);
     }
 
-    pub(crate) fn sweep(&self) {
+    /// Looks at the next few idle connections, so that nobody's hang-up waits for thousands of system calls. Says whether
+    /// the round goes on.
+    pub(crate) fn sweep(&self) -> bool {
         let now = Instant::now();
-        for slot in self.origins.lock().values_mut() {
-            slot.idle.retain_mut(|idle| now - idle.since < self.idle_timeout && idle.connection.is_alive());
-            slot.shared.retain(|handle| handle.is_open() && !handle.idle_for(self.idle_timeout));
+        // Closed when no lock is held any more.
+        let (mut closed, mut unshared) = (Vec::new(), Vec::new());
+        let mut round = self.sweep.lock();
+        let mut origins = self.origins.lock();
+        if round.origins.is_empty() {
+            *round = Round { origins: origins.keys().cloned().collect(), kept: 0 };
         }
+        let mut looks = AT_ONCE;
+        while looks > 0
+            && let Some(slot) = round.origins.last().and_then(|origin| origins.get_mut(origin))
+        {
+            let from = round.kept.min(slot.idle.len());
+            let to = slot.idle.len().min(from + looks);
+            let is_of_no_use =
+                |idle: &mut Idle| now - idle.since >= self.idle_timeout || !idle.connection.is_alive();
+            let before = closed.len();
+            closed.extend(slot.idle.extract_if(from..to, is_of_no_use));
+            looks -= to - from;
+            round.kept = to - (closed.len() - before);
+            if round.kept == slot.idle.len() {
+                let is_over = |handle: &mut H2Handle| !handle.is_open() || handle.idle_for(self.idle_timeout);
+                unshared.extend(slot.shared.extract_if(.., is_over));
+                round.origins.pop();
+                round.kept = 0;
+            }
+        }
+        let goes_on = !round.origins.is_empty();
+        drop((origins, round));
+        drop((closed, unshared));
+        goes_on
     }
 
     pub(crate) fn idle(&self) -> usize {
@@ -141,3 +188,8 @@ impl Pool {
 fn slot<'a>(origins: &'a mut HashMap<Arc<str>, Slot>, origin: &Origin) -> &'a mut Slot {
     origins.entry(origin.0.key.clone()).or_default()
 }
+
+/// Idle connections that are looked at, and closed if need be, in one go: some hundred microseconds at most.
+const AT_ONCE: usize = 32;
+/// Those that are closed at most when one comes back: more than one, so that they become fewer.
+const AT_RETURN: usize = 2;

@@ -250,7 +250,10 @@ impl Client {
             }
             *swept = now;
         }
-        self.inner.engine.sweep();
+        if self.inner.engine.sweep() {
+            // The next call looks at the next few.
+            *self.inner.swept.lock() = now.checked_sub(SWEEP_EVERY).unwrap_or(now);
+        }
     }
 }
 

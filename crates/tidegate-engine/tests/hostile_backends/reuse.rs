@@ -1,8 +1,13 @@
 //! Which connections carry another call, and that no call gets another one's answer.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use crate::support::{A_MOMENT, Backend, World, answer_all, await_end, pause, read_request, say, whole};
+use crate::support::{
+    A_MOMENT, Backend, World, answer_all, await_end, pause, read, read_request, say, whole,
+};
 
 #[tokio::test]
 async fn a_connection_is_kept_after_these_and_no_other_replies() {
@@ -48,6 +53,48 @@ async fn an_answer_to_no_request_is_nobodys() {
         pause(A_MOMENT * 2);
         assert_eq!(world.call().await.unwrap(), b"1");
     }
+}
+
+#[tokio::test]
+async fn a_sweep_closes_many_connections_by_a_few_at_a_time_and_keeps_the_living() {
+    const ALL: usize = 100;
+    // Every other backend leaves when it may.
+    let stay = Arc::new(Mutex::new(()));
+    let staying = stay.lock().unwrap();
+    let stayed = stay.clone();
+    let backend = Backend::start(move |number, mut stream| {
+        if read_request(&mut stream) {
+            say(&mut stream, whole("1"));
+            if number % 2 == 0 {
+                await_end(&mut stream);
+            } else {
+                drop(stayed.lock());
+            }
+        }
+    });
+    let world = World::new(&backend);
+    let mut calls = Vec::new();
+    for _ in 0..ALL {
+        calls.push(world.start("{}").await.unwrap());
+    }
+    for call in calls {
+        read(call).await.unwrap();
+    }
+    assert_eq!(world.engine.idle_connections(), ALL);
+    drop(staying);
+    pause(A_MOMENT * 2);
+    let mut sweeps = 1;
+    let mut left = ALL;
+    while world.engine.sweep() {
+        let now = world.engine.idle_connections();
+        assert!(left - now < ALL / 2, "{left} to {now} in one go");
+        (left, sweeps) = (now, sweeps + 1);
+    }
+    assert!(sweeps > 2);
+    assert_eq!(world.engine.idle_connections(), ALL / 2);
+    // The next round finds nothing to close.
+    while world.engine.sweep() {}
+    assert_eq!(world.engine.idle_connections(), ALL / 2);
 }
 
 #[tokio::test]

@@ -72,6 +72,7 @@ impl Streams {
             }
         }
     }
+
     /// Drops the streams whose time is up, which resets them. Says when the next one's is. To be polled after it.
     pub(super) fn end_overdue(&mut self, now: Instant) -> Option<Instant> {
         let is_overdue = |bound: &Bound| bound.due <= now;

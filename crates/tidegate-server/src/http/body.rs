@@ -34,6 +34,9 @@ struct StreamBody {
     exchange: Exchange<Bytes>,
     context: CallerContext,
     heartbeat: Option<Heartbeat>,
+    /// The last byte of the terminal event, a piece of its own over HTTP/2 as in [`take_piece`]. Empty: it has been handed
+    /// over, and nothing has been asked for since.
+    last: Option<Bytes>,
     ended: bool,
 }
 
@@ -63,7 +66,7 @@ impl ReplyBody {
         heartbeat: Option<Duration>,
     ) -> Self {
         let heartbeat = heartbeat.map(Heartbeat::every);
-        let stream = StreamBody { exchange, context, heartbeat, ended: false };
+        let stream = StreamBody { exchange, context, heartbeat, last: None, ended: false };
         Self { kind: Kind::Stream(Box::new(stream)), running: None }
     }
 
@@ -120,8 +123,9 @@ impl Drop for ReplyBody {
 
 /// The next piece of a whole reply; empty at its end. The call's meter goes to the tail once all has been taken.
 ///
-/// hyper takes a piece when the caller's window for the stream admits one byte of it, and keeps the rest. So the last byte
-/// of a stream is a piece of its own: when something is asked for behind it, the window has admitted everything.
+/// With HTTP/2, hyper asks for a piece first, waits until the caller's window for the stream admits one byte of it, hands it
+/// on whole, and asks for the next one. So the last byte of a stream is a piece of its own: when something is asked for
+/// behind it, the window has admitted everything.
 fn take_piece(bytes: &mut Bytes, settle: &mut Option<Box<(Meter, CallerContext)>>) -> Bytes {
     let Some((meter, context)) = settle.as_deref_mut() else { return std::mem::take(bytes) };
     let is_stream = context.is_stream();
@@ -142,19 +146,27 @@ impl StreamBody {
         if self.ended {
             return Poll::Ready(None);
         }
+        match &mut self.last {
+            Some(last) if !last.is_empty() => {
+                let last = std::mem::take(last);
+                self.hand_over(last.len());
+                return Poll::Ready(Some(last));
+            }
+            last => *last = None,
+        }
         if self.context.is_spent() {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         match self.exchange.poll_next(cx) {
-            Poll::Ready(Some(Ok(bytes))) => {
+            Poll::Ready(Some(Ok(mut bytes))) => {
                 if let Some(heartbeat) = &mut self.heartbeat {
                     heartbeat.postpone();
                 }
-                self.context.handed_over(bytes.len());
-                if let Some(meter) = self.exchange.meter() {
-                    meter.delivered(bytes.len());
+                if self.context.is_stream() && bytes.trim_ascii_end().ends_with(TERMINAL) {
+                    self.last = Some(bytes.split_off(bytes.len() - 1));
                 }
+                self.hand_over(bytes.len());
                 Poll::Ready(Some(bytes))
             }
             // A stream's errors come as its last items; one that has no form for them just ends.
@@ -171,6 +183,13 @@ impl StreamBody {
             },
         }
     }
+
+    fn hand_over(&mut self, length: usize) {
+        self.context.handed_over(length);
+        if let Some(meter) = self.exchange.meter() {
+            meter.delivered(length);
+        }
+    }
 }
 
 impl Drop for StreamBody {
@@ -181,9 +200,10 @@ impl Drop for StreamBody {
         }
         // A reset of one HTTP/2 stream shows nowhere else; whatever came first counts.
         self.context.hang_up.mark(Cause::CallerGone);
+        let is_held_back = self.last.is_some();
         if let Some(meter) = self.exchange.meter() {
             let unacknowledged = self.context.unacknowledged();
-            if unacknowledged > 0 || !self.context.is_flushed() {
+            if is_held_back || unacknowledged > 0 || !self.context.is_flushed() {
                 meter.undelivered(unacknowledged);
             }
         }
@@ -216,5 +236,7 @@ impl Heartbeat {
     }
 }
 
+/// How a streamed reply ends, but for line ends.
+const TERMINAL: &[u8] = b"data: [DONE]";
 /// An SSE comment; clients skip it.
 const HEARTBEAT: &[u8] = b": tidegate\n\n";

@@ -42,13 +42,13 @@ impl Unfilled {
 /// A report as JSON.
 #[derive(Serialize)]
 struct ReportJson<'a> {
-    all: AllJson,
+    all: FiguresJson,
     cells: Vec<CellJson<'a>>,
 }
 
-/// All calls as JSON.
+/// The figures of several calls as JSON.
 #[derive(Serialize)]
-struct AllJson {
+struct FiguresJson {
     n: usize,
     p50_us: Option<u64>,
     p99_us: Option<u64>,
@@ -64,17 +64,26 @@ struct CellJson<'a> {
     phase: &'static str,
     hangup: &'static str,
     http: u8,
-    n: usize,
-    p50_us: Option<u64>,
-    p99_us: Option<u64>,
-    max_us: Option<u64>,
-    never: usize,
-    early: usize,
+    #[serde(flatten)]
+    figures: FiguresJson,
     /// Whether `error` is something that this gateway need not offer.
     #[serde(skip_serializing_if = "Option::is_none")]
     excused: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+}
+
+impl FiguresJson {
+    fn of(stopped_us: &[u64], never: usize, early: usize) -> Self {
+        Self {
+            n: stopped_us.len() + never + early,
+            p50_us: percentile(stopped_us, 50),
+            p99_us: percentile(stopped_us, 99),
+            max_us: percentile(stopped_us, 100),
+            never,
+            early,
+        }
+    }
 }
 
 impl Cell {
@@ -168,12 +177,7 @@ impl Cell {
             phase: self.phase.name(),
             hangup: self.hang_up.name(),
             http: self.http,
-            n: self.calls(),
-            p50_us: percentile(&self.stopped_us, 50),
-            p99_us: percentile(&self.stopped_us, 99),
-            max_us: percentile(&self.stopped_us, 100),
-            never: self.never,
-            early: self.early,
+            figures: FiguresJson::of(&self.stopped_us, self.never, self.early),
             excused: self.unfilled.as_ref().map(|why| matches!(why, Unfilled::NotPossible(_))),
             error: self.unfilled.as_ref().map(Unfilled::reason),
         }
@@ -211,14 +215,7 @@ pub struct Report {
 impl Report {
     /// JSON: `all` has the figures of all calls, `cells` those of each cell.
     pub fn json(&self) -> String {
-        let all = AllJson {
-            n: self.calls(),
-            p50_us: self.percentile_us(50),
-            p99_us: self.percentile_us(99),
-            max_us: self.percentile_us(100),
-            never: self.never(),
-            early: self.early(),
-        };
+        let all = FiguresJson::of(&self.stopped_us(), self.never(), self.early());
         let whole = ReportJson { all, cells: self.cells.iter().map(Cell::json).collect() };
         serde_json::to_string_pretty(&whole).unwrap_or_default()
     }
@@ -246,8 +243,11 @@ impl Report {
 
     /// Microseconds from hang-up to backend closed at a percentile of all calls. `None`: none stopped.
     pub fn percentile_us(&self, percent: usize) -> Option<u64> {
-        let all: Vec<u64> = self.cells.iter().flat_map(|cell| cell.stopped_us.iter().copied()).collect();
-        percentile(&all, percent)
+        percentile(&self.stopped_us(), percent)
+    }
+
+    fn stopped_us(&self) -> Vec<u64> {
+        self.cells.iter().flat_map(|cell| cell.stopped_us.iter().copied()).collect()
     }
 
     /// Whether there were calls, every asked-for cell could be made, and every backend stopped, after its hang-up.

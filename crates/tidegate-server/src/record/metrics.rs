@@ -49,13 +49,17 @@ impl Metrics {
     pub(crate) fn new() -> Self {
         let mut registry = Registry::with_prefix("tidegate");
         let calls = Family::default();
-        registry.register("calls", "Finished calls by outcome", calls.clone());
+        registry.register(
+            "calls",
+            "Finished calls by outcome; an empty host: those that reached no backend",
+            calls.clone(),
+        );
         let tokens = Family::default();
         registry.register("tokens", "Tokens by kind and by how they are known", tokens.clone());
         let first_token = Family::new_with_constructor(duration_buckets as fn() -> Histogram);
         registry.register_with_unit(
             "time_to_first_token",
-            "From the start of a call to the first item for its caller",
+            "From the start of a call to the first item for its caller that came with generated content",
             Unit::Seconds,
             first_token.clone(),
         );
@@ -69,7 +73,8 @@ impl Metrics {
         let hang_up = Family::new_with_constructor(hang_up_buckets as fn() -> Histogram);
         registry.register_with_unit(
             "hang_up_to_backend_closed",
-            "From when the gateway noticed a caller's hang-up until its backend was closed",
+            "From when the gateway noticed a caller's hang-up until it had closed its backend: an HTTP/1.1 connection is \
+             closed by then, an HTTP/2 stream is given up and its RST_STREAM written right after",
             Unit::Seconds,
             hang_up.clone(),
         );

@@ -2,8 +2,8 @@
 //!
 //! [`CallLog`] is started at boot and takes records from meters that are being dropped: it only queues them; a thread of
 //! its own formats and writes, in batches, so that no call waits for a disk. If the disk takes too long, further calls are
-//! counted and not logged, until it goes on. Then it hands each record on to the recorder
-//! that the embedding program gave, if it gave one.
+//! counted and not logged, until it goes on. If the embedding program gave a recorder, every record goes there, too, through a
+//! queue and a thread of its own, so that neither waits for the other.
 
 mod line;
 mod metrics;
@@ -13,11 +13,11 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
     thread::JoinHandle,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -30,33 +30,41 @@ pub(crate) use sink::Sink;
 
 /// Takes the records of finished calls.
 pub(crate) struct CallLog {
-    queue: Arc<Queue>,
+    log: Worker,
+    /// Hands records on to the embedding program's recorder.
+    onward: Option<Worker>,
+    /// Records that `onward` had no room for and that have not been spoken of yet.
+    lost: Arc<AtomicU64>,
     metrics: Arc<Metrics>,
-    writer: Mutex<Option<Writer>>,
+    /// Whether what goes wrong with the log can be said on standard error: lines go elsewhere.
+    to_file: bool,
 }
 
-/// The thread that writes.
-struct Writer {
+/// A queue, and the thread that takes records out of it.
+struct Worker {
+    queue: Arc<Queue>,
+    running: Mutex<Option<Running>>,
+}
+
+struct Running {
     thread: JoinHandle<()>,
     /// Closed when the thread ends.
     ended: Receiver<()>,
-    /// Whether what goes wrong can be said on standard error: lines go elsewhere.
-    to_file: bool,
 }
 
 #[derive(Default)]
 struct Queue {
-    // The vector is swapped out whole by the writer. It holds what was settled in one pause of the writer's, about
-    // `PAUSE` times the rate of calls, unless the place that lines are written to blocks.
+    // The vector is swapped out whole by the thread. It holds what was settled in one pause of the thread's, about
+    // `PAUSE` times the rate of calls, unless the place that records go to blocks.
     // Invariant: no longer than `QUEUE`.
-    #[expect(
-        clippy::vec_box,
-        reason = "records come boxed, and 300 bytes each are not moved under the lock"
-    )]
-    records: Mutex<Vec<Box<CallRecord>>>,
+    records: Mutex<Batch>,
     arrived: Condvar,
+    /// Set under the lock of `records`.
     closed: AtomicBool,
 }
+
+#[expect(clippy::vec_box, reason = "records come boxed, and 300 bytes each are not moved under the lock")]
+type Batch = Vec<Box<CallRecord>>;
 
 /// Where lines go, and what has been said there about calls that were left out.
 struct Lines {
@@ -70,10 +78,10 @@ struct Lines {
 }
 
 impl CallLog {
-    /// Starts the writer, which hands every record on to `onward` once it is logged and counted.
+    /// Starts the thread that counts and logs, and one that hands every record on to `onward`, whatever the log does.
     ///
     /// # Errors
-    /// The thread can't be started.
+    /// A thread can't be started, or the log's file not be opened.
     pub(crate) fn start(
         metrics: Arc<Metrics>,
         log: &Log,
@@ -82,69 +90,123 @@ impl CallLog {
         // A call's line has the level `info`.
         let wanted = !matches!(log.level, LogLevel::Error | LogLevel::Warn);
         let mut lines = if wanted { Some(Lines::open(log)?) } else { None };
-        let queue = Arc::<Queue>::default();
-        let (taken, counted) = (queue.clone(), metrics.clone());
-        let (running, ended) = sync_channel(1);
-        let thread = std::thread::Builder::new().name("tidegate-calls".into()).spawn(move || {
-            taken.write_until_closed(&counted, lines.as_mut(), onward.as_deref());
-            drop(running);
+        let to_file = log.file.is_some();
+        let counted = metrics.clone();
+        let log = Worker::start("tidegate-calls", move |batch| {
+            batch.iter().for_each(|record| counted.count(record));
+            if let Some(lines) = &mut lines {
+                lines.write(batch, counted.dropped());
+            }
+            batch.clear();
         })?;
-        let writer = Writer { thread, ended, to_file: log.file.is_some() };
-        Ok(Self { queue, metrics, writer: Mutex::new(Some(writer)) })
+        let lost = Arc::<AtomicU64>::default();
+        let unsaid = lost.clone();
+        let hand_on = |recorder: Arc<dyn Recorder>| {
+            Worker::start("tidegate-records", move |batch| {
+                batch.drain(..).for_each(|record| recorder.record(record));
+                let lost = unsaid.swap(0, Ordering::Relaxed);
+                if lost > 0 {
+                    tracing::error!(lost, "the recorder does not keep up: records are lost to it");
+                }
+            })
+        };
+        let onward = onward.map(hand_on).transpose()?;
+        Ok(Self { log, onward, lost, metrics, to_file })
     }
 
-    /// Writes what is queued and stops. Records that come later are lost: every worker must have ended.
+    /// Writes and hands on what is queued and stops. Records that come later are lost: every worker must have ended.
     ///
     /// # Errors
-    /// The writer has panicked, or the file that lines are written to takes none.
+    /// A thread has panicked, or the recorder or the file that lines are written to takes none.
     pub(crate) fn close(&self) -> io::Result<()> {
         self.close_within(CLOSING)
     }
 
     fn close_within(&self, patience: Duration) -> io::Result<()> {
-        self.queue.closed.store(true, Ordering::Release);
-        self.queue.arrived.notify_one();
-        let Some(writer) = self.writer.lock().take() else { return Ok(()) };
-        match writer.ended.recv_timeout(patience) {
+        let deadline = Instant::now() + patience;
+        let workers = || self.onward.iter().chain([&self.log]);
+        workers().for_each(|worker| worker.queue.close());
+        let recorded = self.onward.as_ref().map_or(Ok(()), |onward| {
+            onward.wait(deadline, "the recorder takes no records: the last ones are lost")
+        });
+        let logged = match self.log.wait(deadline, "the call log takes no lines: the last ones are lost") {
             // Where standard error blocks, saying so there would block for good.
-            Err(RecvTimeoutError::Timeout) if !writer.to_file => Ok(()),
-            Err(RecvTimeoutError::Timeout) => Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the call log takes no lines: the last ones are lost",
-            )),
-            _ => writer.thread.join().map_err(|_| io::Error::other("the call log's writer has panicked")),
-        }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut && !self.to_file => Ok(()),
+            logged => logged,
+        };
+        recorded.and(logged)
     }
 }
 
 impl Recorder for CallLog {
     fn record(&self, record: Box<CallRecord>) {
-        // A flood of wrong keys must not push out the records of calls that cost something.
-        let room = if record.host.is_empty() { QUEUE / 2 } else { QUEUE };
-        let first = {
-            let mut records = self.queue.records.lock();
-            if records.len() >= room {
-                drop(records);
-                self.metrics.count(&record);
-                self.metrics.count_dropped();
-                return;
-            }
-            records.push(record);
-            records.len() == 1
-        };
-        if first {
-            self.queue.arrived.notify_one();
+        if let Some(onward) = &self.onward
+            && onward.queue.push(record.clone()).is_err()
+        {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Err(record) = self.log.queue.push(record) {
+            self.metrics.count(&record);
+            self.metrics.count_dropped();
+        }
+    }
+}
+
+impl Worker {
+    /// Starts a thread that gives `take` what has been queued, now and then nothing, to be emptied.
+    fn start(name: &str, take: impl FnMut(&mut Batch) + Send + 'static) -> io::Result<Self> {
+        let queue = Arc::<Queue>::default();
+        let taken = queue.clone();
+        let (running, ended) = sync_channel(1);
+        let thread = std::thread::Builder::new().name(name.into()).spawn(move || {
+            taken.take_until_closed(take);
+            drop(running);
+        })?;
+        Ok(Self { queue, running: Mutex::new(Some(Running { thread, ended })) })
+    }
+
+    /// Waits for the end of the thread, whose queue is closed; until `deadline`, which is an error that says `late`.
+    fn wait(&self, deadline: Instant, late: &str) -> io::Result<()> {
+        let Some(running) = self.running.lock().take() else { return Ok(()) };
+        match running.ended.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Err(RecvTimeoutError::Timeout) => Err(io::Error::new(io::ErrorKind::TimedOut, late)),
+            _ => running
+                .thread
+                .join()
+                .map_err(|_| io::Error::other("a thread that takes records has panicked")),
         }
     }
 }
 
 impl Queue {
-    fn write_until_closed(
-        &self,
-        metrics: &Metrics,
-        mut lines: Option<&mut Lines>,
-        onward: Option<&dyn Recorder>,
-    ) {
+    /// Takes a record, or gives it back: there is no room.
+    fn push(&self, record: Box<CallRecord>) -> Result<(), Box<CallRecord>> {
+        // A flood of wrong keys must not push out the records of calls that cost something.
+        let room = if record.host.is_empty() { QUEUE / 2 } else { QUEUE };
+        let first = {
+            let mut records = self.records.lock();
+            if records.len() >= room {
+                return Err(record);
+            }
+            records.push(record);
+            records.len() == 1
+        };
+        if first {
+            self.arrived.notify_one();
+        }
+        Ok(())
+    }
+
+    fn close(&self) {
+        {
+            // Not between the thread's look at it and its wait.
+            let _records = self.records.lock();
+            self.closed.store(true, Ordering::Release);
+        }
+        self.arrived.notify_one();
+    }
+
+    fn take_until_closed(&self, mut take: impl FnMut(&mut Batch)) {
         let mut batch = Vec::new();
         loop {
             {
@@ -160,14 +222,7 @@ impl Queue {
             if batch.is_empty() && self.closed.load(Ordering::Acquire) {
                 return;
             }
-            batch.iter().for_each(|record| metrics.count(record));
-            if let Some(lines) = lines.as_deref_mut() {
-                lines.write(&batch, metrics.dropped());
-            }
-            match onward {
-                Some(onward) => batch.drain(..).for_each(|record| onward.record(record)),
-                None => batch.clear(),
-            }
+            take(&mut batch);
             if !self.closed.load(Ordering::Acquire) {
                 #[expect(
                     clippy::disallowed_methods,
@@ -224,14 +279,14 @@ impl Lines {
     }
 }
 
-/// Records that wait at most while the place that lines are written to blocks; about 50 MB. As many may be with the writer.
+/// Records that wait at most while the place that they go to blocks; about 50 MB. As many may be with the queue's thread.
 /// A place that is merely slow takes this many lines in less than a second.
 const QUEUE: usize = 100_000;
-/// How long the writer lets records gather.
+/// How long a thread lets records gather.
 const PAUSE: Duration = Duration::from_millis(5);
 /// Bytes of lines that are written at once, or a line more.
 const WRITE: usize = 64 * 1024;
-/// How long the end of the process waits for a log that takes no lines.
+/// How long the end of the process waits for a log that takes no lines, or a recorder that takes no records.
 const CLOSING: Duration = Duration::from_secs(5);
 
 #[cfg(test)]

@@ -150,6 +150,44 @@ fn an_http2_caller_that_does_not_take_all_of_a_whole_reply_has_not_got_it() {
     }
 }
 
+#[test]
+fn an_http2_caller_whose_window_ends_inside_the_terminal_event_has_not_got_its_stream() {
+    let ask = |setup: &Setup, window| {
+        block_on(async {
+            let (mut requests, mut driver) = open(setup, window).await;
+            let mut read = 0;
+            let stalled = async {
+                let mut body = call(&mut requests, chat_body("openai/sim", "tokens=2", true)).await;
+                let ended = async {
+                    while let Some(Ok(data)) = body.data().await {
+                        read += data.len();
+                    }
+                };
+                tokio::time::timeout(Duration::from_secs(3), ended).await.expect("the stream ends");
+            };
+            tokio::select! {
+                biased;
+                () = stalled => {}
+                ended = &mut driver => panic!("the connection ended: {ended:?}"),
+            }
+            read
+        })
+    };
+    let whole = {
+        let mut setup = Setup::builder().start();
+        let read = ask(&setup, 1 << 20);
+        assert_eq!(setup.only_record().outcome, Outcome::Complete);
+        u32::try_from(read).unwrap()
+    };
+    for missing in [1, 5] {
+        let mut setup = Setup::builder().clocks("total: 300ms").start();
+        assert_eq!(ask(&setup, whole - missing), (whole - missing) as usize);
+        let record = setup.only_record();
+        assert_ne!(record.outcome, Outcome::Complete, "{missing} bytes missing");
+        assert!(record.usage.completion_tokens > 0, "the backend has made it all the same");
+    }
+}
+
 async fn open(setup: &Setup, window: u32) -> (SendRequest<Bytes>, h2::client::Connection<TcpStream>) {
     let stream = TcpStream::connect(setup.address()).await.unwrap();
     h2::client::Builder::new().initial_window_size(window).handshake(stream).await.unwrap()

@@ -1,6 +1,6 @@
 //! A reply that is not streamed, of an openai-chat backend for an openai-chat caller: gathered, looked at once for the
-//! ledger (by the decoder only if it is out of the ordinary), and forwarded unchanged. One thing is mended: an answer that Azure blocked has no `message`, which official clients
-//! can't read.
+//! ledger (by the decoder only if it is out of the ordinary), and forwarded unchanged. One thing is mended: an answer that
+//! Azure blocked has no `message`, which official clients can't read.
 
 use std::collections::VecDeque;
 
