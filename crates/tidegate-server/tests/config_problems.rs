@@ -1,12 +1,14 @@
 //! Bad configurations: each `fixtures/config/NAME.yaml` has a `NAME.expected` with all that is said about it, one problem
 //! after the other with its source line. A new pair of files is a new test. With `UPDATE_EXPECTED=1` the expectations
-//! are written anew, to be read in the diff.
+//! are written anew, to be read in the diff. Then what only the command line finds or prints.
 
 #![expect(clippy::expect_used, reason = "a fixture that can't be read fails the test")]
 
 use std::{
     env, fs,
+    io::pipe,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use tidegate_server::config;
@@ -38,6 +40,25 @@ fn no_description_shows_a_secret() {
         assert!(!said.contains("must-not-be-shown"), "{}:\n{said}", yaml.display());
         assert!(!said.contains("sk-live"), "{}:\n{said}", yaml.display());
     }
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_failure() {
+    let (reader, writer) = pipe().expect("a pipe");
+    drop(reader);
+    let mut check = tidegate("check");
+    let ended = check.env("OPENAI_API_KEY", "k").stdout(writer).stderr(Stdio::piped()).spawn();
+    let ended = ended.and_then(|running| running.wait_with_output()).expect("a run");
+    assert_eq!(String::from_utf8_lossy(&ended.stderr), "");
+    assert_eq!(ended.status.code(), Some(0));
+}
+
+/// The command line in an environment without AWS files and with a metadata service that refuses connections.
+fn tidegate(command: &str) -> Command {
+    let mut tidegate = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    tidegate.arg(command).env_clear().env("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:1");
+    tidegate.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    tidegate
 }
 
 fn fixtures() -> Vec<PathBuf> {

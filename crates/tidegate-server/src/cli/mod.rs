@@ -2,14 +2,19 @@
 //!
 //! Prints for people on standard output and problems on standard error; exit status 0: done, 1: it did not hold or failed,
 //! 2: wrong use.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
+#![expect(clippy::print_stderr, reason = "a command line talks to its user")]
 
 mod demo;
 mod logging;
 mod probe;
 mod sim;
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -52,7 +57,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve { config } => serve(config),
-        Command::Check { config } => return check(config),
+        Command::Check { config } => check(config),
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::Sim(options) => sim::run(&options),
@@ -87,13 +92,13 @@ fn serve(file: Option<PathBuf>) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(file: Option<PathBuf>) -> ExitCode {
+fn check(file: Option<PathBuf>) -> io::Result<ExitCode> {
     match load(file) {
         Ok(config) => {
-            print!("{config}");
-            ExitCode::SUCCESS
+            say(format_args!("{config}"))?;
+            Ok(ExitCode::SUCCESS)
         }
-        Err(code) => code,
+        Err(code) => Ok(code),
     }
 }
 
@@ -106,6 +111,16 @@ fn load(file: Option<PathBuf>) -> Result<Config, ExitCode> {
             Ok(config)
         }
         Err(problems) => Err(show(&problems)),
+    }
+}
+
+/// Prints on standard output, to the last byte; false where nobody reads it any more (`| head`), which is no failure.
+fn say(text: fmt::Arguments<'_>) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
