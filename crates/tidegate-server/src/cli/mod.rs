@@ -77,6 +77,10 @@ fn serve(file: Option<PathBuf>) -> io::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     logging::start(&config.log)?;
+    let config = match usable(config)? {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
     let targets = runtime()?.block_on(config.targets());
     let targets = match targets {
         Ok(targets) => targets,
@@ -93,7 +97,11 @@ fn serve(file: Option<PathBuf>) -> io::Result<ExitCode> {
 }
 
 fn check(file: Option<PathBuf>) -> io::Result<ExitCode> {
-    match load(file) {
+    let config = match load(file) {
+        Ok(config) => usable(config)?,
+        Err(code) => Err(code),
+    };
+    match config {
         Ok(config) => {
             say(format_args!("{config}"))?;
             Ok(ExitCode::SUCCESS)
@@ -112,6 +120,17 @@ fn load(file: Option<PathBuf>) -> Result<Config, ExitCode> {
         }
         Err(problems) => Err(show(&problems)),
     }
+}
+
+/// The configuration with the hosts that can be called, as [`load`] gives it.
+fn usable(config: Config) -> io::Result<Result<Config, ExitCode>> {
+    Ok(match runtime()?.block_on(config.without_unusable_hosts()) {
+        Ok((config, warnings)) => {
+            show(&warnings);
+            Ok(config)
+        }
+        Err(problems) => Err(show(&problems)),
+    })
 }
 
 /// Prints on standard output, to the last byte; false where nobody reads it any more (`| head`), which is no failure.
