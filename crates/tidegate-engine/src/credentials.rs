@@ -64,7 +64,7 @@ impl AwsChain {
         let region = region.or_else(|| found.region().map(ToString::to_string)).ok_or_else(|| {
             WireError::new(
                 ErrorClass::Internal,
-                "no AWS region: set AWS_REGION or name it in the configuration",
+                "no AWS region: set AWS_REGION, or name it in the configuration or the AWS profile",
             )
         })?;
         let provider = found

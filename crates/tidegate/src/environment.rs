@@ -187,6 +187,7 @@ impl Reading {
         reading.host.base_url = reading.value(base_url, base_url_of);
         reading.host.api_version = reading.value(search.first(variables.api_version), settings::api_version);
         reading.host.region = reading.value(search.first(variables.region), settings::region);
+        reading.region_alone(variables, &search);
         // The profile may name the region, and the chain takes these very keys from the environment.
         if matches!(reading.host.key, Key::AwsKeys { .. }) && reading.host.region.is_none() {
             reading.host.key = Key::AwsChain;
@@ -205,6 +206,22 @@ impl Reading {
             }
             value
         }))
+    }
+
+    /// Nothing shows that Bedrock is meant, but it may be: the AWS tools find credentials without any variable.
+    fn region_alone(&mut self, variables: &Variables, search: &Search<'_>) {
+        let usable = self.host.region.as_deref().is_some_and(|region| settings::region(region).is_ok());
+        if let Some((name, _)) = search.first(variables.region)
+            && usable
+            && self.opened_by.is_none()
+            // Half a key has had its word.
+            && self.notes.is_empty()
+        {
+            let message = format!(
+                "no AWS credentials variable is set; set {AWS_PROFILE}=default to use the AWS default chain"
+            );
+            self.note(name, Verdict::NoHost, message);
+        }
     }
 
     /// In the order of the AWS tools: the bearer key, the access key, the profile.

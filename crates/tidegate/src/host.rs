@@ -214,7 +214,7 @@ impl Host {
     }
 
     /// A header to send with every request, in the place of one of the same name. Not one that Tidegate sets itself (`Host`,
-    /// `Content-Length`, `Content-Type`, `Connection` ...).
+    /// `Content-Length`, `Content-Type`, `Accept`, `Connection` ...), nor `Accept-Encoding`: a compressed reply could not be read.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let name = name.into();

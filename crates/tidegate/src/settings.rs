@@ -68,7 +68,7 @@ pub fn region(text: &str) -> Result<String, String> {
 pub fn header_name(text: &str) -> Result<HeaderName, String> {
     match HeaderName::from_bytes(text.as_bytes()) {
         Ok(name) if OWN_HEADERS.contains(&name.as_str()) => {
-            Err("this header is set by Tidegate itself".to_owned())
+            Err("this header is Tidegate's own to set".to_owned())
         }
         Ok(name) => Ok(name),
         Err(_) => Err("is not a header's name".to_owned()),
@@ -90,8 +90,11 @@ pub fn header_value(text: &str) -> Result<HeaderValue, String> {
 pub const URL_HOLDS_SECRET: &str =
     "a base URL holds no user, query or fragment; give credentials by their own keys";
 const EXAMPLE_URL: &str = "is not a base URL; write one such as https://api.example.com/v1";
-/// Framing and routing of the connection, and what the signature is made of.
+/// Framing and routing of the connection, what the signature is made of, and the form of the reply: a compressed one could not
+/// be read.
 const OWN_HEADERS: &[&str] = &[
+    "accept",
+    "accept-encoding",
     "connection",
     "content-length",
     "content-type",

@@ -10,7 +10,7 @@ use std::{
 };
 
 use futures_core::Stream;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use tidegate_engine::{Cause, Exchange, HangUp};
 use tidegate_wire::{WireError, hub::Event};
 
@@ -36,7 +36,7 @@ pub struct ChatStream {
 
 impl ChatStream {
     pub(crate) fn new(mut exchange: Exchange<Event>, call_id: String, hang_up: Arc<HangUp>) -> Self {
-        let headers = exchange.take_headers().into_map();
+        let headers = copied(exchange.take_headers().into_map());
         Self { exchange, headers, call_id: call_id.into(), hang_up, over: false }
     }
 
@@ -136,5 +136,40 @@ impl fmt::Debug for ChatStream {
             .field("call_id", &self.call_id)
             .field("over", &self.over)
             .finish_non_exhaustive()
+    }
+}
+
+/// The same fields with values of their own: those of a reply are slices of the buffer that it was read into, which would stay
+/// for as long as the stream.
+fn copied(mut headers: HeaderMap) -> HeaderMap {
+    for value in headers.values_mut() {
+        if let Ok(mut copy) = HeaderValue::from_bytes(value.as_bytes()) {
+            copy.set_sensitive(value.is_sensitive());
+            *value = copy;
+        }
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http::{HeaderMap, HeaderValue};
+
+    use super::copied;
+
+    #[test]
+    fn kept_header_fields_let_go_of_the_buffer_that_they_were_read_into() {
+        let buffer = Bytes::from(b"req_1, 60".repeat(1000));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", HeaderValue::from_maybe_shared(buffer.slice(..5)).unwrap());
+        headers.append("x-limit", HeaderValue::from_maybe_shared(buffer.slice(7..9)).unwrap());
+        headers.append("x-limit", HeaderValue::from_maybe_shared(buffer.slice(6..9)).unwrap());
+        assert!(!buffer.is_unique());
+        let before = headers.clone();
+        let kept = copied(headers);
+        assert_eq!(kept, before);
+        drop(before);
+        assert!(buffer.is_unique());
     }
 }

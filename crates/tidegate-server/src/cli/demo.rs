@@ -1,17 +1,12 @@
 //! `tidegate demo`: the founding bug's story on simulated backends, the matrix as a table that a person likes to read, and
 //! then a gateway to try.
 
-use std::{
-    io::{self, Write as _},
-    net::SocketAddr,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::Args;
 use tidegate_sim::{Observation, Scenario};
 
-use super::probe::progress_bar;
+use super::{probe::progress_bar, say};
 use crate::probe::{self, BACKENDS, Caller, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Wire};
 
 /// How the demo runs.
@@ -36,22 +31,22 @@ pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
     let runtime = super::runtime()?;
     if options.json {
         let report = runtime.block_on(matrix(&mut gateway, options.calls, true))?;
-        println!("{}", report.json());
+        say(format_args!("{}\n", report.json()))?;
         return Ok(exit_code(&report));
     }
-    println!(
-        "Tidegate, in front of simulated Azure OpenAI, Amazon Bedrock and OpenAI (their real wire formats).\n"
-    );
-    println!("A caller streams an answer and closes the tab:\n");
+    say(format_args!(
+        "Tidegate, in front of simulated Azure OpenAI, Amazon Bedrock and OpenAI (their real wire formats).\n\n"
+    ))?;
+    say(format_args!("A caller streams an answer and closes the tab:\n\n"))?;
     for backend in ["azure", "bedrock"] {
         runtime.block_on(story(&gateway, backend))?;
     }
-    println!(
-        "\nThe same in every phase of a call, {} callers a cell; hang-up to backend stopped:\n",
+    say(format_args!(
+        "\nThe same in every phase of a call, {} callers a cell; hang-up to backend stopped:\n\n",
         options.calls
-    );
+    ))?;
     let report = runtime.block_on(matrix(&mut gateway, options.calls, false))?;
-    print!("{}", table(&report));
+    say(format_args!("{}", table(&report)))?;
     if !options.once {
         gateway.renew()?;
         runtime.block_on(stay(&gateway))?;
@@ -81,22 +76,22 @@ async fn story(gateway: &Embedded, backend: &str) -> io::Result<()> {
         "messages": [{"role": "user", "content": format!("What is a tide gate? [sim tag={tag}]")}],
     });
     let mut caller = Caller::send(&Wire::Http1(gateway.plain()), None, body.to_string().into(), None).await?;
-    print!("  {backend:<8} ");
+    say(format_args!("  {backend:<8} "))?;
     for _ in 0..STORY_EVENTS {
-        print!("{}", text(&caller.read(1).await?));
-        io::stdout().flush()?;
+        say(format_args!("{}", text(&caller.read(1).await?)))?;
     }
     let (at_ns, gone) = caller.hang_up(HangUp::Fin).await?;
     let seen = gateway.backends().wait_for(&tag, PATIENCE, |seen| seen.closed_ns.is_some()).await;
     let seen = seen.and_then(|seen| seen.closed_ns.map(|closed_ns| (seen, closed_ns)));
-    match seen {
-        Some((seen, closed_ns)) => println!(
-            " ✂ tab closed; backend stopped {} µs later, after {} tokens of 400",
+    let stopped = match seen {
+        Some((seen, closed_ns)) => format!(
+            "backend stopped {} µs later, after {} tokens of 400",
             closed_ns.saturating_sub(at_ns) / 1000,
             seen.tokens_written
         ),
-        None => println!(" ✂ tab closed; the backend did NOT stop within {} s", PATIENCE.as_secs()),
-    }
+        None => format!("the backend did NOT stop within {} s", PATIENCE.as_secs()),
+    };
+    say(format_args!(" ✂ tab closed; {stopped}\n"))?;
     drop(gone);
     Ok(())
 }
@@ -162,34 +157,35 @@ fn micros(value: Option<u64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| value.to_string())
 }
 
-/// Shows what to try, and what becomes of it, until Ctrl-C.
+/// Shows what to try, and what becomes of it, until Ctrl-C or until nobody reads it.
 async fn stay(gateway: &Embedded) -> io::Result<()> {
     let base = format!("http://{}", gateway.plain());
-    println!(
-        "\nNow you. The gateway stays up at {base}; stream from any backend and press Ctrl-C in the middle:\n"
-    );
+    say(format_args!(
+        "\nNow you. The gateway stays up at {base}; stream from any backend and press Ctrl-C in the middle:\n\n"
+    ))?;
     for backend in BACKENDS {
-        println!(
-            "  curl -N {base}/v1/chat/completions -d '{{\"model\":\"{backend}/demo\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'"
-        );
+        say(format_args!(
+            "  curl -N {base}/v1/chat/completions -d '{{\"model\":\"{backend}/demo\",\"stream\":true,\"messages\":[{{\"role\":\"user\",\"content\":\"hi\"}}]}}'\n"
+        ))?;
     }
-    println!(
-        "\n  {base}/metrics has the figures. What happens to your calls shows below; Ctrl-C here ends the demo.\n"
-    );
+    let mut read = say(format_args!(
+        "\n  {base}/metrics has the figures. What happens to your calls shows below; Ctrl-C here ends the demo.\n\n"
+    ))?;
     let mut shown = tidegate_sim::monotonic_ns();
     let interrupted = tokio::signal::ctrl_c();
     tokio::pin!(interrupted);
-    loop {
+    while read {
         let ended =
             gateway.backends().wait_for_any(Duration::from_secs(3600), |seen| ended_ns(seen) > Some(shown));
         tokio::select! {
             interrupted = &mut interrupted => return interrupted,
             seen = ended => if let Some(seen) = seen {
                 shown = ended_ns(&seen).unwrap_or(shown);
-                println!("{}", describe(&seen));
+                read = say(format_args!("{}\n", describe(&seen)))?;
             },
         }
     }
+    Ok(())
 }
 
 fn ended_ns(seen: &Observation) -> Option<u64> {

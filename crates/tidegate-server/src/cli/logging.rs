@@ -5,7 +5,7 @@ use std::io;
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
 use crate::{
-    config::{Log, LogFormat},
+    config::{Log, LogFormat, LogLevel},
     record::Sink,
 };
 
@@ -15,7 +15,7 @@ use crate::{
 /// The log file can't be opened.
 pub(super) fn start(log: &Log) -> io::Result<()> {
     // RUST_LOG, where set, says more than the configuration can.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(log.level.name()));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(directives(log.level)));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Sink::open(log)?);
     match log.format {
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).init(),
@@ -24,6 +24,16 @@ pub(super) fn start(log: &Log) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The AWS look-up warns of each place where it finds nothing, with a metadata service that most machines have not among them;
+/// what comes of it is said by whoever asked.
+fn directives(level: LogLevel) -> String {
+    let name = level.name();
+    match level {
+        LogLevel::Error | LogLevel::Warn | LogLevel::Info => format!("{name},aws_config=error"),
+        LogLevel::Debug | LogLevel::Trace => name.to_owned(),
+    }
 }
 
 impl<'w> MakeWriter<'w> for Sink {

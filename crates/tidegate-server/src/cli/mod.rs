@@ -2,14 +2,19 @@
 //!
 //! Prints for people on standard output and problems on standard error; exit status 0: done, 1: it did not hold or failed,
 //! 2: wrong use.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command line talks to its user")]
+#![expect(clippy::print_stderr, reason = "a command line talks to its user")]
 
 mod demo;
 mod logging;
 mod probe;
 mod sim;
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
@@ -52,7 +57,7 @@ enum Command {
 pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve { config } => serve(config),
-        Command::Check { config } => return check(config),
+        Command::Check { config } => check(config),
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::Sim(options) => sim::run(&options),
@@ -72,6 +77,10 @@ fn serve(file: Option<PathBuf>) -> io::Result<ExitCode> {
         Err(code) => return Ok(code),
     };
     logging::start(&config.log)?;
+    let config = match usable(config)? {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
     let targets = runtime()?.block_on(config.targets());
     let targets = match targets {
         Ok(targets) => targets,
@@ -87,13 +96,17 @@ fn serve(file: Option<PathBuf>) -> io::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn check(file: Option<PathBuf>) -> ExitCode {
-    match load(file) {
+fn check(file: Option<PathBuf>) -> io::Result<ExitCode> {
+    let config = match load(file) {
+        Ok(config) => usable(config)?,
+        Err(code) => Err(code),
+    };
+    match config {
         Ok(config) => {
-            print!("{config}");
-            ExitCode::SUCCESS
+            say(format_args!("{config}"))?;
+            Ok(ExitCode::SUCCESS)
         }
-        Err(code) => code,
+        Err(code) => Ok(code),
     }
 }
 
@@ -106,6 +119,27 @@ fn load(file: Option<PathBuf>) -> Result<Config, ExitCode> {
             Ok(config)
         }
         Err(problems) => Err(show(&problems)),
+    }
+}
+
+/// The configuration with the hosts that can be called, as [`load`] gives it.
+fn usable(config: Config) -> io::Result<Result<Config, ExitCode>> {
+    Ok(match runtime()?.block_on(config.without_unusable_hosts()) {
+        Ok((config, warnings)) => {
+            show(&warnings);
+            Ok(config)
+        }
+        Err(problems) => Err(show(&problems)),
+    })
+}
+
+/// Prints on standard output, to the last byte; false where nobody reads it any more (`| head`), which is no failure.
+fn say(text: fmt::Arguments<'_>) -> io::Result<bool> {
+    let mut out = io::stdout().lock();
+    match out.write_fmt(text).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

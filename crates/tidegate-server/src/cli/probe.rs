@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tidegate_sim::{Scenario, SimHandle};
 
+use super::say;
 use crate::probe::{self, Embedded, Gateway, HangUp, Phase, Plan};
 
 /// What to probe.
@@ -83,9 +84,9 @@ pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
     }))?;
     bar.finish_and_clear();
     if options.json {
-        println!("{}", report.json());
+        say(format_args!("{}\n", report.json()))?;
     } else {
-        print!("{}", report.table());
+        say(format_args!("{}", report.table()))?;
     }
     let holds = options.p99_us.map_or(report.all_stopped(), |bound| report.holds(bound));
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })

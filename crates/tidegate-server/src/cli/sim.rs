@@ -5,6 +5,8 @@ use std::{io, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc};
 use clap::Args;
 use tidegate_sim::{Config, Listener, ListenerKind, Replay, Simulator};
 
+use super::say;
+
 /// Simulated backends.
 #[derive(Args)]
 pub(super) struct Options {
@@ -27,17 +29,17 @@ pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
     let handle = Simulator::spawn_thread(config)?;
     let scheme = if options.tls { "https" } else { "http" };
     let base = format!("{scheme}://{}", handle.address());
-    println!("simulated backends on {base}");
-    println!("  OpenAI   {base}/v1/chat/completions");
-    println!("  Azure    {base}/openai/deployments/NAME/chat/completions?api-version=2024-10-21");
-    println!("  Bedrock  {base}/model/NAME/converse-stream");
-    println!("  what they saw: {base}/_sim/calls");
-    println!(
-        "behaviour by model name (sim-t100-i5ms), by header (x-sim-scenario: tokens=100,interval=5ms) or in the"
-    );
-    println!("prompt ([sim tokens=100,stall=3])");
+    say(format_args!("simulated backends on {base}\n"))?;
+    say(format_args!("  OpenAI   {base}/v1/chat/completions\n"))?;
+    say(format_args!("  Azure    {base}/openai/deployments/NAME/chat/completions?api-version=2024-10-21\n"))?;
+    say(format_args!("  Bedrock  {base}/model/NAME/converse-stream\n"))?;
+    say(format_args!("  what they saw: {base}/_sim/calls\n"))?;
+    say(format_args!(
+        "behaviour by model name (sim-t100-i5ms), by header (x-sim-scenario: tokens=100,interval=5ms) or in the\n"
+    ))?;
+    say(format_args!("prompt ([sim tokens=100,stall=3])\n"))?;
     if let Some(pem) = handle.certificate_pem() {
-        println!("{pem}");
+        say(format_args!("{pem}\n"))?;
     }
     super::runtime()?.block_on(tokio::signal::ctrl_c())?;
     Ok(ExitCode::SUCCESS)

@@ -3,7 +3,10 @@
 //! The hosts are those that the SDK crate finds; what it notes about them becomes problems here. An empty variable counts as
 //! unset. Never quotes a value. Called by `config::load` when no file is named.
 
-use tidegate::environment::{self, NO_HOSTS, Verdict};
+use tidegate::{
+    AwsChains, Key,
+    environment::{self, NO_HOSTS, Verdict},
+};
 use tidegate_wire::auth::Secret;
 
 use super::{
@@ -23,6 +26,44 @@ pub(super) fn discover(environment: Environment<'_>) -> Loaded {
     Loaded::of(config, search.problems)
 }
 
+impl Config {
+    /// Without the hosts of the environment that could not be called, as the AWS default chain knows no region for them: their
+    /// variables may be meant for other tools, and are no reason to serve nothing. Each is a warning. Hosts of a file stay.
+    ///
+    /// # Errors
+    /// No host is left: the warnings, and what to set.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives up the look-up; nothing is held.
+    pub async fn without_unusable_hosts(mut self) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let mut problems = Vec::new();
+        if !self.hosts_discovered {
+            return Ok((self, problems));
+        }
+        let chains = AwsChains::default();
+        for (name, host) in std::mem::take(&mut self.hosts) {
+            if host.key == Key::AwsChain
+                && host.region.is_none()
+                && let Err(error) = host.target(&chains).await
+            {
+                let message = format!("no host {name}: {}", error.message());
+                problems.push(Problem::nowhere(Severity::Warning, "environment", "", message));
+            } else {
+                self.hosts.push((name, host));
+            }
+        }
+        if self.hosts.is_empty() {
+            problems.push(no_hosts());
+            return Err(problems);
+        }
+        Ok((self, problems))
+    }
+}
+
+fn no_hosts() -> Problem {
+    Problem::nowhere(Severity::Error, "environment", "", format!("{NO_HOSTS}{OTHER_WAYS}"))
+}
+
 struct Search<'e> {
     environment: Environment<'e>,
     problems: Vec<Problem>,
@@ -39,8 +80,9 @@ impl Search<'_> {
             self.problem(severity, note.variable, note.to_string());
         }
         if found.hosts.is_empty() && !self.problems.iter().any(Problem::is_error) {
-            self.problem(Severity::Error, "", format!("{NO_HOSTS}{OTHER_WAYS}"));
+            self.problems.push(no_hosts());
         }
+        config.hosts_discovered = true;
         config.hosts = found.hosts.into_iter().map(|(name, host)| (name.to_owned(), host)).collect();
     }
 

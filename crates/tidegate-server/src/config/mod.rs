@@ -50,6 +50,8 @@ pub struct Config {
     pub master_key: Option<Secret>,
     /// Backends by the names that their models are prefixed with. Never empty, names are unique.
     pub hosts: Vec<(String, Host)>,
+    /// Whether `hosts` come from the environment, where a variable may be meant for other tools; else somebody wrote them.
+    pub hosts_discovered: bool,
     /// The operator's own model names. Names are unique, every target leads to a host.
     pub models: Vec<Model>,
     /// Bounds on what callers send.
@@ -75,6 +77,7 @@ impl Default for Config {
             listen: vec![Listener::plain(DEFAULT_LISTEN)],
             master_key: None,
             hosts: Vec::new(),
+            hosts_discovered: false,
             models: Vec::new(),
             limits: Limits::default(),
             heartbeat: Some(Duration::from_secs(15)),

@@ -144,8 +144,14 @@ fn a_value_that_can_not_be_used_is_said_of_its_variable_and_not_repeated() {
 }
 
 #[test]
-fn a_region_alone_is_no_host() {
-    assert!(names(&[("AWS_REGION", "eu-west-1")]).is_empty());
+fn a_region_alone_is_no_host_and_a_word_about_the_default_chain() {
+    let expected = "no host bedrock: no AWS credentials variable is set; set AWS_PROFILE=default to use the AWS default chain";
+    for name in ["AWS_REGION", "AWS_DEFAULT_REGION"] {
+        assert_eq!(said(&[(name, "eu-west-1")]), [(name, expected.to_owned())]);
+    }
+    assert!(found(&[("AWS_REGION", "eu-west-1"), ("AWS_PROFILE", "default")]).notes.is_empty());
+    let half = said(&[("AWS_REGION", "eu-west-1"), ("AWS_ACCESS_KEY_ID", "i")]);
+    assert_eq!(half, [("AWS_ACCESS_KEY_ID", "not used: AWS_SECRET_ACCESS_KEY is missing".to_owned())]);
     assert!(said(&[("AWS_REGION", "Europe"), ("OPENAI_API_VERSION", "1/2")]).is_empty());
 }
 

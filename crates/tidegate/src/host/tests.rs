@@ -108,8 +108,10 @@ fn what_can_not_be_used_is_named_and_not_repeated() {
     assert_eq!(kind, "openai takes no AWS credentials");
     let version = said(Host::azure("https://r", "k").api_version("hunter2 or so"));
     assert!(version.starts_with("api_version is not an API version; "), "{version}");
-    let own = said(Host::openai("k").header("Host", "hunter2"));
-    assert_eq!(own, "header \"Host\": this header is set by Tidegate itself");
+    for name in ["Host", "Accept", "Accept-Encoding"] {
+        let own = said(Host::openai("k").header(name, "hunter2"));
+        assert_eq!(own, format!("header {name:?}: this header is Tidegate's own to set"));
+    }
     let unknown = Host::of_kind("opneai").unwrap_err().to_string();
     assert_eq!(unknown, "no host of kind `opneai`; kinds: openai, azure, bedrock");
 }
