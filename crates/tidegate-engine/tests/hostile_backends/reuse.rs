@@ -1,7 +1,10 @@
 //! Which connections carry another call, and that no call gets another one's answer.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -59,16 +62,17 @@ async fn an_answer_to_no_request_is_nobodys() {
 async fn a_sweep_closes_many_connections_by_a_few_at_a_time_and_keeps_the_living() {
     const ALL: usize = 100;
     // Every other backend leaves when it may.
-    let stay = Arc::new(Mutex::new(()));
-    let staying = stay.lock().unwrap();
-    let stayed = stay.clone();
+    let leave = Arc::new(AtomicBool::new(false));
+    let may_leave = leave.clone();
     let backend = Backend::start(move |number, mut stream| {
         if read_request(&mut stream) {
             say(&mut stream, whole("1"));
             if number % 2 == 0 {
                 await_end(&mut stream);
             } else {
-                drop(stayed.lock());
+                while !may_leave.load(Ordering::Relaxed) {
+                    pause(A_MOMENT);
+                }
             }
         }
     });
@@ -81,8 +85,8 @@ async fn a_sweep_closes_many_connections_by_a_few_at_a_time_and_keeps_the_living
         read(call).await.unwrap();
     }
     assert_eq!(world.engine.idle_connections(), ALL);
-    drop(staying);
-    pause(A_MOMENT * 2);
+    leave.store(true, Ordering::Relaxed);
+    pause(A_MOMENT * 4);
     let mut sweeps = 1;
     let mut left = ALL;
     while world.engine.sweep() {

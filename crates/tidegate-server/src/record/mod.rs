@@ -63,7 +63,7 @@ struct Queue {
     closed: AtomicBool,
 }
 
-#[expect(clippy::vec_box, reason = "records come boxed, and 300 bytes each are not moved under the lock")]
+/// Records come boxed: 300 bytes each are not moved under the lock.
 type Batch = Vec<Box<CallRecord>>;
 
 /// Where lines go, and what has been said there about calls that were left out.
