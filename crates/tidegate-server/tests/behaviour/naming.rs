@@ -1,5 +1,7 @@
 //! O: calling the end of a call what it is.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 use tidegate_engine::{Clock, Outcome, Provenance};
 use tidegate_sim::{Config as SimConfig, ListenerKind};
@@ -7,6 +9,7 @@ use tidegate_sim::{Config as SimConfig, ListenerKind};
 use crate::support::{
     BACKENDS, Setup,
     backend::{self, Scripted},
+    caller::{Answer, Caller},
     chat,
 };
 
@@ -25,15 +28,24 @@ fn o1_hang_ups_do_no_backend_any_harm() {
     let records = setup.records.wait(55);
     assert!(records.iter().all(|record| record.error.is_none()), "{records:?}");
     let mut caller = setup.connect();
-    caller.send(b"GET /metrics HTTP/1.1\r\nhost: g\r\n\r\n");
-    let metrics = caller.answer();
-    let count = |outcome: &str| {
+    let scraped = |caller: &mut Caller| {
+        caller.send(b"GET /metrics HTTP/1.1\r\nhost: g\r\n\r\n");
+        caller.answer()
+    };
+    let count = |metrics: &Answer, outcome: &str| {
         let lines = metrics.text().lines().filter(|line| line.starts_with("tidegate_calls_total{"));
         let counts = lines.filter(|line| line.contains(&format!("outcome=\"{outcome}\"")));
         counts.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum::<u64>()
     };
+    let mut metrics = scraped(&mut caller);
+    // The recorder and the metrics get them from threads of their own.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while count(&metrics, "complete") < 5 && Instant::now() < deadline {
+        metrics = scraped(&mut caller);
+    }
     // A16: counted though their callers are gone.
-    assert_eq!((count("client_gone"), count("complete"), count("broken")), (50, 5, 0));
+    let counted = ["client_gone", "complete", "broken"].map(|outcome| count(&metrics, outcome));
+    assert_eq!(counted, [50, 5, 0]);
     let hang_ups = metrics
         .text()
         .lines()
