@@ -13,14 +13,18 @@ import asyncio
 import functools
 import weakref
 from asyncio import current_task
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
 from ._native import Bell, Call
-from ._wait import in_trio, wait, wait_blocking
+from ._wait import checkpoint, in_trio, wait, wait_blocking
 from .types.utils import ModelResponseStream
 
 _Task = asyncio.Task[Any]
+# Chunks that are ready are given out without a look at the event loop for this long: whoever is cancelled by another task,
+# and whoever has gone, is to be heard of soon, also where a slow consumer takes what a fast backend has sent.
+TURN_S = 0.001
 
 
 class CustomStreamWrapper:
@@ -40,6 +44,7 @@ class CustomStreamWrapper:
         "_made",
         "_over",
         "_task",
+        "_turn",
         "_why",
         "custom_llm_provider",
         "model",
@@ -54,6 +59,8 @@ class CustomStreamWrapper:
         self._at = 0
         self._over = False
         self._busy = False
+        # When the event loop last had its turn, in seconds of the monotonic clock.
+        self._turn = 0.0
         # Why it ended early, if nobody asked for that.
         self._why: str | None = None
         # The task that iterated last, and what it calls at its end.
@@ -79,6 +86,10 @@ class CustomStreamWrapper:
         at = self._at
         if at == len(self._made):
             await self._more()
+            self._turn = monotonic()
+        elif monotonic() - self._turn > TURN_S:
+            await self._let_others()
+            self._turn = monotonic()
         self._at = at + 1
         return self._made[at]
 
@@ -108,6 +119,19 @@ class CustomStreamWrapper:
             self._end(None)
             raise StopAsyncIteration
         self._made += found
+
+    async def _let_others(self) -> None:
+        self._begin()
+        try:
+            await checkpoint()
+        except BaseException as error:
+            self._end(_why(error))
+            raise
+        finally:
+            self._busy = False
+        if self._over:
+            self._say_why()
+            raise StopAsyncIteration
 
     def _more_blocking(self) -> None:
         if self._over:

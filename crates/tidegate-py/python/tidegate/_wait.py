@@ -66,6 +66,16 @@ async def wait(call: Call) -> Any:
         del ours.waiting[call.number]
 
 
+async def checkpoint() -> None:
+    """Lets other tasks run, and a cancel arrive."""
+    if in_trio():
+        import trio
+
+        await trio.lowlevel.checkpoint()
+    else:
+        await asyncio.sleep(0)
+
+
 def wait_blocking(call: Call, bell: Bell) -> Any:
     """The same for a thread; other threads run meanwhile.
 
@@ -76,7 +86,7 @@ def wait_blocking(call: Call, bell: Bell) -> Any:
         while (found := call.poll(bell)) is None:
             bell.wait()
         return found
-    with work.waiting_at(bell):
+    with work.waiting_for(call, bell):
         while (found := call.poll(bell)) is None:
             bell.wait()
             work.check()
@@ -111,24 +121,37 @@ async def _wait_in_trio(call: Call) -> Any:
 
 
 class Work:
-    """Work that a thread does for a task, which may give it up while the thread waits for a call."""
+    """What a thread does for a task, step by step. The task may give a step up while the thread waits for a call."""
 
     def __init__(self) -> None:
         self._given_up = False
         self._bell: Bell | None = None
+        # What was waited for last.
+        self._call: Call | None = None
+
+    def begin_step(self) -> None:
+        """A step that was given up does not give up those after it: they clean up."""
+        self._given_up = False
 
     def give_up(self) -> None:
-        """Ends the wait of the thread, if it waits for a call now, and every later one."""
+        """Ends the wait of the thread, if it waits for a call now, and every later one of this step."""
         self._given_up = True
         if bell := self._bell:
             bell.ring()
 
+    def end(self) -> None:
+        """The work is over, and with it what it waited for last: a traceback may keep the stream from being freed."""
+        if call := self._call:
+            call.close()
+        self._call = None
+
     def check(self) -> None:
-        """Raises `CancelledError` if the work has been given up."""
+        """Raises `CancelledError` if the step has been given up."""
         if self._given_up:
             raise asyncio.CancelledError("nobody waits for this any more")
 
-    def waiting_at(self, bell: Bell) -> Work:
+    def waiting_for(self, call: Call, bell: Bell) -> Work:
+        self._call = call
         self._bell = bell
         return self
 
