@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._builder import stream_chunk_builder
 from ._calls import acompletion, completion
+from ._client import AsyncClient, Client
 from ._stream import CustomStreamWrapper
 from .types.utils import (
     ChatCompletionDeltaToolCall,
@@ -53,12 +55,14 @@ __all__ = [
     "APIConnectionError",
     "APIError",
     "APIStatusError",
+    "AsyncClient",
     "AuthenticationError",
     "BadGatewayError",
     "BadRequestError",
     "ChatCompletionDeltaToolCall",
     "ChatCompletionMessageToolCall",
     "Choices",
+    "Client",
     "ContentPolicyViolationError",
     "ContextWindowExceededError",
     "CustomStreamWrapper",
@@ -80,6 +84,7 @@ __all__ = [
     "Usage",
     "acompletion",
     "completion",
+    "stream_chunk_builder",
 ]
 
 
