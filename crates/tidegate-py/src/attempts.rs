@@ -42,7 +42,7 @@ pub(crate) struct Origin {
 /// A backend that answers.
 pub(crate) enum Opened {
     Whole(Box<ChatResponse>, Origin),
-    Stream(ChatStream, Origin),
+    Stream(Box<ChatStream>, Origin),
 }
 
 /// Why there is no answer, and whose failure it was.
@@ -96,7 +96,7 @@ impl Candidate {
         let request = self.request.clone();
         if streaming {
             let stream = client.stream_at(&target, request).await?;
-            return Ok(Opened::Stream(stream, self.origin.clone()));
+            return Ok(Opened::Stream(Box::new(stream), self.origin.clone()));
         }
         let response = client.chat_at(&target, request).await?;
         Ok(Opened::Whole(Box::new(response), self.origin.clone()))

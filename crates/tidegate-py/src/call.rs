@@ -53,9 +53,9 @@ enum Phase {
 }
 
 struct Streaming {
-    stream: ChatStream,
+    stream: Box<ChatStream>,
     /// `None` while chunks are being made of events.
-    chunks: Option<Chunks>,
+    chunks: Option<Box<Chunks>>,
     /// What is to be raised once the chunks before it have been given.
     failed: Option<Failure>,
     origin: attempts::Origin,
@@ -67,7 +67,7 @@ enum Found {
     Nothing,
     Whole(Box<(tidegate::ChatResponse, attempts::Origin)>),
     Stream,
-    Events(Vec<Event>, Chunks),
+    Events(Vec<Event>, Box<Chunks>),
     End,
     Failed(Box<Failure>),
     Closed,
@@ -178,7 +178,7 @@ impl Call {
         &self,
         py: Python<'py>,
         events: Vec<Event>,
-        mut chunks: Chunks,
+        mut chunks: Box<Chunks>,
         bell: &Bell,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let made = PyList::empty(py);
@@ -234,8 +234,8 @@ impl Phase {
 }
 
 impl Streaming {
-    fn new(stream: ChatStream, origin: attempts::Origin) -> Self {
-        let chunks = Some(Chunks::new(stream.call_id(), &origin));
+    fn new(stream: Box<ChatStream>, origin: attempts::Origin) -> Self {
+        let chunks = Some(Box::new(Chunks::new(stream.call_id(), &origin)));
         Self { stream, chunks, failed: None, origin, over: false }
     }
 

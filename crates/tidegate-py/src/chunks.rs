@@ -11,7 +11,7 @@ use pyo3::{
     types::{PyDict, PyList, PyType},
 };
 use serde_json::{Value, json};
-use tidegate::{Event, Usage, hub::ToolKind};
+use tidegate::{Event, FinishReason, Usage, hub::ToolKind};
 
 use crate::{attempts::Origin, convert, shapes::Shapes, whole};
 
@@ -105,7 +105,7 @@ impl Chunks {
             // The SDK makes it the error of the stream.
             Event::Error(_) => return Ok(()),
         };
-        let finish = finish.as_ref().map(|reason| whole::finish_reason(reason));
+        let finish = finish.as_ref().map(FinishReason::as_openai);
         self.chunk(py, choice, fields, finish, None, out)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! # The shape
 //!
-//! **The Python object owns the backend.** A [`call::Call`] holds the SDK's future, then its stream, and nothing else does:
+//! **The Python object owns the backend.** A `Call` (`call.rs`) holds the SDK's future, then its stream, and nothing else does:
 //! no task, no channel, no thread for a call. It is polled in the thread of whoever awaits it, so closing or dropping it
 //! closes the socket before the statement is over, in every phase, with retries and fallbacks inside (`attempts.rs`).
 //!
@@ -15,7 +15,7 @@
 //! come as one, and none of them takes the lock in another thread, as `call_soon_threadsafe` would); trio waits for it;
 //! without a loop it is waited for with the lock released. Python's side of this is `python/tidegate/_wait.py`.
 //!
-//! **What is ready comes at once.** A poll takes events until nothing is ready or [`call::BATCH`] chunks are made; the
+//! **What is ready comes at once.** A poll takes events until nothing is ready or `BATCH` of them are there; the
 //! iterator hands them out without another look here. Nothing is read ahead of a caller who does not ask: a slow caller
 //! slows the backend.
 //!

@@ -51,11 +51,6 @@ pub(crate) fn usage<'py>(py: Python<'py>, usage: &Usage) -> PyResult<Bound<'py, 
     shapes.make(py, &shapes.usage, fields)
 }
 
-/// OpenAI's spelling. What no release of OpenAI's knows is passed on as the backend spelled it.
-pub(crate) fn finish_reason(reason: &FinishReason) -> &str {
-    reason.as_openai()
-}
-
 fn counted(usage: &Usage) -> Extras {
     let mut counts = Extras::new();
     let detail = |name: &str, count: Option<u64>| count.map(|count| (name.to_owned(), Value::from(count)));
@@ -75,7 +70,7 @@ fn counted(usage: &Usage) -> Extras {
 
 fn choice<'py>(py: Python<'py>, shapes: &Shapes, answer: &Answer) -> PyResult<Bound<'py, PyAny>> {
     let fields = PyDict::new(py);
-    fields.set_item("finish_reason", answer.finish.as_ref().map(finish_reason))?;
+    fields.set_item("finish_reason", answer.finish.as_ref().map(FinishReason::as_openai))?;
     fields.set_item("index", answer.index)?;
     fields.set_item("message", message(py, shapes, answer)?)?;
     for (name, value) in answer.extras.iter().filter(|(name, _)| !name.starts_with("delta.")) {

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -138,7 +139,7 @@ class Browser:
 
     def open(self, url: str) -> str:
         """A page; its id."""
-        return json.loads(self._ask(f"new?{url}", "PUT"))["id"]
+        return json.loads(self._ask(f"new?{urllib.parse.quote(url, safe=str())}", "PUT"))["id"]
 
     def close(self, page: str):
         self._ask(f"close/{page}", "GET")
