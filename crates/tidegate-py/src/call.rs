@@ -10,7 +10,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Wake, Waker},
 };
 
 use parking_lot::Mutex;
@@ -113,7 +113,7 @@ impl Call {
             Found::Nothing => Ok(None),
             Found::Whole(found) => whole::response(py, found.0, &found.1).map(Some),
             Found::Stream => Ok(Some(true.into_pyobject(py)?.to_owned().into_any())),
-            Found::Events(events, chunks) => self.made(py, events, chunks, bell),
+            Found::Events(events, chunks) => self.made(py, events, chunks),
             Found::End => Ok(Some(PyList::empty(py).into_any())),
             Found::Failed(failure) => Err(error::of_call(py, &failure)),
             Found::Closed => {
@@ -179,18 +179,20 @@ impl Call {
         py: Python<'py>,
         events: Vec<Event>,
         mut chunks: Box<Chunks>,
-        bell: &Bell,
     ) -> PyResult<Option<Bound<'py, PyAny>>> {
         let made = PyList::empty(py);
         for event in events {
             chunks.event(py, event, &made)?;
         }
-        if let Phase::Streaming(streaming) = &mut self.state.lock().phase {
+        let mut state = self.state.lock();
+        if let Phase::Streaming(streaming) = &mut state.phase {
             streaming.chunks = Some(chunks);
         }
         if made.is_empty() {
-            // Events that a caller sees nothing of. There are few in a row.
-            return self.poll(py, bell);
+            // Events that a caller sees nothing of. What comes after them is looked at next time, which is now: a backend that
+            // sends nothing else must not keep the caller's thread here.
+            state.ringer.iter().for_each(Wake::wake_by_ref);
+            return Ok(None);
         }
         Ok(Some(made.into_any()))
     }
@@ -287,6 +289,6 @@ impl Streaming {
 }
 
 /// Events to take at a time: a fast backend must not keep an event loop from its other tasks.
-pub(crate) const BATCH: usize = 256;
+pub(crate) const BATCH: usize = 64;
 /// Calls count from 1; a [`Bell`] that is rung for nobody says 0.
 static NEXT: AtomicU64 = AtomicU64::new(1);

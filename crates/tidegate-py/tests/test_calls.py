@@ -131,7 +131,7 @@ def test_a_fast_backend_does_not_starve_the_loop(backend):
         task.cancel()
         return turned
 
-    assert asyncio.run(turns()) > 20000 / 256
+    assert asyncio.run(turns()) > 20000 / 64
 
 
 def test_settings_reach_the_backend(backend):

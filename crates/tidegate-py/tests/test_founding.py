@@ -18,7 +18,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "founding"))
 
 import matrix  # noqa: E402
-from processes import environment, until  # noqa: E402
+from processes import PATIENCE_S, environment, until  # noqa: E402
 
 # A busy machine's slack; what is left to a garbage collector takes seconds.
 WITHIN_MS = 250
@@ -163,8 +163,8 @@ def test_a_browser_s_page_that_is_closed(simulator, tmp_path, scenario):
         closed = matrix.now_ns()
         browser.close(page)
         (call,) = until(lambda: [call for call in simulator.seen(tag) if call["closed_ns"]])
-        # The browser takes its time to close a page.
-        assert call["completed_ns"] is None and (call["closed_ns"] - closed) / 1e6 < 2000
+        # The browser takes its time to close a page: at times five seconds, which it spends before it closes the connection.
+        assert call["completed_ns"] is None and 0 < (call["closed_ns"] - closed) / 1e9 < PATIENCE_S
         noted = until(lambda: (events := server.events(tag)).get("cleaned up") and events)
         assert abs(noted["cancelled"] - call["closed_ns"]) / 1e6 < WITHIN_MS
 

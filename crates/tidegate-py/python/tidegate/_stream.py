@@ -24,7 +24,7 @@ from .types.utils import ModelResponseStream
 _Task = asyncio.Task[Any]
 # Chunks that are ready are given out without a look at the event loop for this long: whoever is cancelled by another task,
 # and whoever has gone, is to be heard of soon, also where a slow consumer takes what a fast backend has sent.
-TURN_S = 0.001
+TURN_S = 0.0002
 
 
 class CustomStreamWrapper:

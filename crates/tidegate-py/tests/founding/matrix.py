@@ -29,6 +29,7 @@ HOSTS = ("azure", "bedrock")
 HANG_UPS = ("FIN", "RST")
 # What the backend does, what the simulator says it does when the caller is to leave, and whether the generator certainly waits
 # for the backend then (it may as well be at `yield` where the server is told to send).
+FASTEST = "as fast as it can"
 PHASES = {
     "before headers": ("tokens=9 headers_delay=60s", "before_headers", True),
     "before first token": ("tokens=9 first_token_delay=60s", "before_first_token", True),
@@ -36,7 +37,7 @@ PHASES = {
     "tokens every 5 ms": ("tokens=20000 interval=5ms", None, False),
     "tokens every 1 ms": ("tokens=100000 interval=1ms", None, False),
     "bursts": ("tokens=1000000 burst=50 gap=20ms", None, False),
-    "as fast as it can": ("tokens=10000000", None, False),
+    FASTEST: ("tokens=10000000", None, False),
     "stalled": ("tokens=50 stall=5", "stalled", True),
 }
 _tags = count(1)
@@ -219,10 +220,12 @@ def main() -> None:
                                     hang_up(simulator, server, host, phase, how, cell, last, chosen.path)
                                 name = f"{response:<10} {'middleware' if middleware else '':<11} {host:<8} {how} {phase}"
                                 print(f"{name:<62} | {cell.line()} | {cell.silent}", flush=True)
-                                everything.backend += cell.backend
-                                everything.cancelled += cell.cancelled
-                                everything.finally_ += cell.finally_
-    print(f"{f'all, {len(everything.backend)} calls':<62} | {everything.line()} |")
+                                if phase != FASTEST:
+                                    everything.backend += cell.backend
+                                    everything.cancelled += cell.cancelled
+                                    everything.finally_ += cell.finally_
+    # Of a backend that takes all of a processor the times say how the machine shares its processors.
+    print(f"{f'all but {FASTEST}, {len(everything.backend)} calls':<62} | {everything.line()} |")
 
 
 if __name__ == "__main__":
