@@ -27,6 +27,25 @@ pub(crate) fn environment(folder: &Path, requirements: &str) -> Result<PathBuf> 
     Ok(programs)
 }
 
+/// The environment of these requirements of the Python package's tests, with the package as it is now. It is built as the
+/// Rust tests are, and so from what they have built.
+pub(crate) fn package_environment(root: &Path, requirements: &str) -> Result<PathBuf> {
+    let file = root.join(PACKAGE).join("tests").join(requirements);
+    let wanted = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+    let name = requirements.trim_end_matches(".txt");
+    let programs = environment(&root.join(".xtask").join(format!("package-{name}")), &wanted)?;
+    install_package(root, &programs, &["--config-settings=build-args=--profile=dev"])?;
+    Ok(programs)
+}
+
+/// Builds the Python package and puts it into the environment with these programs, in the place of an earlier one.
+pub(crate) fn install_package(root: &Path, programs: &Path, options: &[&str]) -> Result<()> {
+    let mut install = Command::new(programs.join("python"));
+    install.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    install.args(["--no-deps", "--force-reinstall"]).args(options).arg(root.join(PACKAGE)).current_dir(root);
+    step::run("install the Python package", &mut install)
+}
+
 /// Whether an interpreter that [`environment`] can use is there.
 pub(crate) fn has_interpreter() -> bool {
     interpreter().is_some()
@@ -37,6 +56,8 @@ fn interpreter() -> Option<&'static str> {
     CANDIDATES.into_iter().find(|name| step::output(Command::new(name).args(["-c", SUITABLE])).is_ok())
 }
 
+/// The package's crate.
+const PACKAGE: &str = "crates/tidegate-py";
 const CANDIDATES: [&str; 6] =
     ["python3", "python3.14", "python3.13", "python3.12", "python3.11", "python3.10"];
 /// Debian splits `ensurepip` off into python3-venv, and then `-m venv` fails half-way: asked for up front.

@@ -13,6 +13,7 @@ pub(crate) mod mock;
 mod payload;
 mod peers;
 mod process;
+mod python_package;
 mod report;
 mod stats;
 mod subject;
@@ -37,6 +38,9 @@ pub(crate) struct BenchOptions {
     /// Also measure LiteLLM and Portkey, installed under .xtask from their package indexes.
     #[arg(long)]
     peers: bool,
+    /// Measure the Python package beside LiteLLM's, and nothing else.
+    #[arg(long, conflicts_with_all = ["peers", "json", "only"])]
+    python: bool,
     /// One short round: a first impression, too noisy to publish.
     #[arg(long)]
     quick: bool,
@@ -54,6 +58,9 @@ pub(crate) fn run(options: &BenchOptions) -> Result<ExitCode> {
         return run_optimised();
     }
     let root = step::project_root()?;
+    if options.python {
+        return python_package::run(&root, options.quick);
+    }
     if options.wants("nginx") {
         step::debian_packages(&[DebianPackage { program: "nginx", package: "nginx" }])?;
     }

@@ -1,0 +1,97 @@
+"""LLM backends behind one API: OpenAI, Azure OpenAI, Amazon Bedrock. Cancelling a task stops its backend at once.
+
+    from tidegate import acompletion
+
+    async for chunk in await acompletion(model="azure/gpt-4o", messages=[...], stream=True):
+        print(chunk.choices[0].delta.content or "", end="")
+
+Names, arguments, replies and exceptions are LiteLLM's, so a program that uses these needs to change its import line only.
+`tidegate.fastapi` closes responses of FastAPI and Starlette when their reader has gone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ._builder import stream_chunk_builder
+from ._calls import acompletion, completion
+from ._client import AsyncClient, Client
+from ._stream import CustomStreamWrapper
+from .types.utils import (
+    ChatCompletionDeltaToolCall,
+    ChatCompletionMessageToolCall,
+    Choices,
+    Delta,
+    Function,
+    Message,
+    ModelResponse,
+    ModelResponseStream,
+    StreamingChoices,
+    Usage,
+)
+
+if TYPE_CHECKING:
+    from .exceptions import (
+        APIConnectionError,
+        APIError,
+        APIStatusError,
+        AuthenticationError,
+        BadGatewayError,
+        BadRequestError,
+        ContentPolicyViolationError,
+        ContextWindowExceededError,
+        InternalServerError,
+        NotFoundError,
+        OpenAIError,
+        PermissionDeniedError,
+        RateLimitError,
+        ServiceUnavailableError,
+        Timeout,
+        UnprocessableEntityError,
+        UnsupportedParamsError,
+    )
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIStatusError",
+    "AsyncClient",
+    "AuthenticationError",
+    "BadGatewayError",
+    "BadRequestError",
+    "ChatCompletionDeltaToolCall",
+    "ChatCompletionMessageToolCall",
+    "Choices",
+    "Client",
+    "ContentPolicyViolationError",
+    "ContextWindowExceededError",
+    "CustomStreamWrapper",
+    "Delta",
+    "Function",
+    "InternalServerError",
+    "Message",
+    "ModelResponse",
+    "ModelResponseStream",
+    "NotFoundError",
+    "OpenAIError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "ServiceUnavailableError",
+    "StreamingChoices",
+    "Timeout",
+    "UnprocessableEntityError",
+    "UnsupportedParamsError",
+    "Usage",
+    "acompletion",
+    "completion",
+    "stream_chunk_builder",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Exceptions are imported when somebody names one, or when one is raised.
+    if name in __all__:
+        from . import exceptions
+
+        return getattr(exceptions, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Types of requests and replies. They are in `tidegate.types.utils`."""

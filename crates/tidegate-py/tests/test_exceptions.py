@@ -1,0 +1,129 @@
+"""Failures: LiteLLM's classes and status codes, and the `openai` package's classes above them. Retries and fallbacks."""
+
+import asyncio
+import pickle
+import subprocess
+import sys
+import time
+
+import pytest
+
+import tidegate
+from conftest import HOSTS
+from processes import refusing_port
+from tidegate import acompletion, completion
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("host", HOSTS)
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, tidegate.BadRequestError),
+        (401, tidegate.AuthenticationError),
+        (404, tidegate.NotFoundError),
+        (429, tidegate.RateLimitError),
+        (500, tidegate.InternalServerError),
+        (503, tidegate.ServiceUnavailableError),
+    ],
+)
+def test_a_refusal_is_the_exception_of_its_status(backend, host, streaming, status, kind):
+    arguments = backend.arguments(host, f"error={status}") | {"stream": streaming}
+    if (host, status) == ("bedrock", 400):
+        # The simulator's 400 is the one of a model that is not there.
+        kind = tidegate.NotFoundError
+    for call in (lambda: asyncio.run(acompletion(**arguments)), lambda: completion(**arguments)):
+        with pytest.raises(kind) as raised:
+            call()
+        error = raised.value
+        assert type(error) is kind and error.llm_provider == host and error.model in arguments["model"]
+        assert error.message == str(error) and error.call_id.startswith("call_")
+        # Bedrock refuses credentials with 403 and says overload with its own codes: the class is what counts.
+        if host == "openai":
+            assert error.status_code == status == error.response.status_code
+
+
+def test_how_long_to_wait_is_told(backend):
+    with pytest.raises(tidegate.RateLimitError) as raised:
+        completion(**backend.arguments("azure", "error=429 retry_after=7"))
+    assert raised.value.response.headers["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize("scenario", ["truncate=3", "reset=3", "eof=3"])
+def test_a_stream_that_breaks_off_is_an_error_and_no_end(backend, scenario):
+    stream = completion(**backend.arguments("openai", f"tokens=20 {scenario}"), stream=True)
+    given = []
+    with pytest.raises((tidegate.APIConnectionError, tidegate.InternalServerError)):
+        given.extend(stream)
+    # What came before is given; and who asks again is not told that it was all.
+    assert stream.chunks
+    with pytest.raises(RuntimeError, match="closed before its end"):
+        next(stream)
+
+
+def test_timeouts_and_unreachable_backends(backend):
+    slow = backend.arguments("openai", "tokens=5 first_token_delay=60s")
+    for streaming in (True, False):
+        started = time.monotonic()
+        with pytest.raises(tidegate.Timeout) as raised:
+            for _ in completion(**slow, stream=streaming, timeout=0.2):
+                pass
+        assert raised.value.status_code == 408 and time.monotonic() - started < 5
+    nobody = slow | {"api_base": f"http://127.0.0.1:{refusing_port()}/v1"}
+    with pytest.raises(tidegate.APIConnectionError):
+        completion(**nobody)
+
+
+def test_exceptions_can_be_pickled(backend):
+    with pytest.raises(tidegate.RateLimitError) as raised:
+        completion(**backend.arguments("openai", "error=429 retry_after=7"))
+    again = pickle.loads(pickle.dumps(raised.value))
+    assert type(again) is tidegate.RateLimitError and again.message == raised.value.message
+    assert again.response.headers["retry-after"] == "7"
+
+
+OPENAI = """
+import tidegate
+from tidegate.exceptions import RateLimitError, Timeout
+assert "openai" not in __import__("sys").modules, "nobody asked for it"
+import openai
+try:
+    tidegate.completion("openai/x", [{"role": "user", "content": "[sim error=429]"}], api_base=URL, api_key="x")
+except openai.RateLimitError as error:
+    assert type(error) is RateLimitError and isinstance(error, openai.APIError) and error.status_code == 429
+    assert issubclass(Timeout, openai.APITimeoutError) and str(error) == error.message and error.body is None
+    assert issubclass(tidegate.ContextWindowExceededError, openai.BadRequestError)
+else:
+    raise AssertionError("it was not refused")
+"""
+
+
+def test_the_openai_package_s_except_clauses_hold(backend):
+    pytest.importorskip("openai")
+    program = f"URL = {backend.simulator.url + '/v1'!r}\n{OPENAI}"
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_retries_and_fallbacks(backend):
+    tag, failing = backend.tagged("openai", "error=503")
+    with pytest.raises(tidegate.ServiceUnavailableError):
+        completion(**failing, num_retries=1)
+    assert len(backend.seen(tag)) == 2
+
+    # A refusal that would come again is not asked for again.
+    tag, wrong = backend.tagged("openai", "error=400")
+    with pytest.raises(tidegate.BadRequestError):
+        completion(**wrong, num_retries=3)
+    assert len(backend.seen(tag)) == 1
+
+    other = backend.arguments("azure", "tokens=5")
+    reply = completion(**failing, fallbacks=[other])
+    assert reply.choices[0].message.content == " A tide gate is one"
+
+
+def test_credentials_stay_with_their_vendor(backend):
+    """A fallback to another vendor does not take the first one's key along."""
+    first = backend.arguments("openai", "error=503")
+    with pytest.raises(tidegate.APIError) as raised:
+        completion(**first, fallbacks=["azure/x"])
+    assert "AZURE" in str(raised.value)
