@@ -117,14 +117,11 @@ impl Candidate {
 /// What the backend asks for, else longer each time, and never the same for everybody who was refused at once.
 fn pause(error: &Error, attempt: u32) -> Duration {
     let own = FIRST_PAUSE.saturating_mul(1 << attempt.min(8)).min(LONGEST_PAUSE);
-    let spread = f64::from(u16::from_le_bytes([random(0), random(1)])) / f64::from(u16::MAX);
+    // The last bytes of such a UUID are random.
+    let [.., high, low] = uuid::Uuid::now_v7().into_bytes();
+    let spread = f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX);
     let own = own.mul_f64(0.75 + 0.25 * spread);
     error.retry_after().map_or(own, |asked| asked.max(own)).min(LONGEST_ASKED)
-}
-
-/// Some of the random bytes of a UUID.
-fn random(at: usize) -> u8 {
-    uuid::Uuid::now_v7().as_bytes().get(14 + at).copied().unwrap_or_default()
 }
 
 fn nobody() -> Failure {

@@ -266,10 +266,7 @@ where
         this.context.activity.turn.store(TURN, Ordering::Relaxed);
         if this.poll_gone(cx).is_ready() {
             this.context.hang_up.mark(Cause::CallerGone);
-            // Backends first; what else there is to do can wait for them.
-            this.protocol = Protocol::Ended;
-            this.context.tail.settle_gone(&this.socket);
-            return Poll::Ready(());
+            return this.finish();
         }
         if this.poll_stage(cx).is_ready() {
             this.context.hang_up.mark(Cause::ShuttingDown);
@@ -279,11 +276,10 @@ where
             // hyper has met the end itself: a failed write, a broken request, a caller that said goodbye, the last reply
             // of a connection that is not kept. No call outlives it.
             this.context.hang_up.mark(Cause::CallerGone);
-            this.protocol = Protocol::Ended;
             if ended.is_err() || this.context.tail.is_empty() {
-                this.context.tail.settle_gone(&this.socket);
-                return Poll::Ready(());
+                return this.finish();
             }
+            this.protocol = Protocol::Ended;
         }
         if !this.context.tail.is_empty() {
             this.wake_by(Instant::now() + FIRST_LOOK);
@@ -301,6 +297,13 @@ where
     S: Service<hyper::Request<Incoming>, Response = hyper::Response<ReplyBody>, Error = Infallible> + Unpin,
     S::Future: Send + 'static,
 {
+    /// Ends the connection: backends first, for what else there is to do can wait for them.
+    fn finish(&mut self) -> Poll<()> {
+        self.protocol = Protocol::Ended;
+        self.context.tail.settle_gone(&self.socket);
+        Poll::Ready(())
+    }
+
     /// Ready once the caller is known to have left.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.failure {
@@ -343,8 +346,7 @@ where
     fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.clock.as_mut().poll(cx).is_ready() {
             if self.end_overdue(cx).is_ready() {
-                self.context.tail.settle_gone(&self.socket);
-                return Poll::Ready(());
+                return self.finish();
             }
             let limits = self.options.limits;
             let activity = &self.context.activity;
@@ -358,8 +360,7 @@ where
             };
             let quiet = since.elapsed();
             if quiet >= allowed {
-                self.context.tail.settle_gone(&self.socket);
-                return Poll::Ready(());
+                return self.finish();
             }
             let next = (allowed - quiet).min(limits.header_time);
             let look = self.context.tail.look(&self.socket);
