@@ -56,18 +56,18 @@ impl Suite {
         self.tests("pytest", &mut command, Tally::pytest_line);
     }
 
-    /// The tests of the Python package but for the founding program's, whose bounds are milliseconds: they want the machine
-    /// to themselves, and are run by hand.
+    /// The tests of the Python package: all with the FastAPI that it was first reported with, the founding program also
+    /// with the newest.
     fn package_tests(&mut self, root: &Path) {
         let Some(gateway) = self.step("gateway binary", || gateway(root)) else { return };
-        let set_up = || python::package_environment(root, PACKAGE_REQUIREMENTS);
-        let Some(programs) = self.step("Python package", set_up) else { return };
-        let mut command = Command::new(programs.join("python"));
-        command
-            .args(["-m", "pytest", "-q", "--color=no", PACKAGE_TESTS, "--ignore", FOUNDING])
-            .current_dir(root);
-        command.env("TIDEGATE_BIN", &gateway).env("PYTHONUNBUFFERED", "1");
-        self.tests("pytest of the Python package", &mut command, Tally::pytest_line);
+        for (requirements, tests) in PACKAGE_TESTS {
+            let set_up = || python::package_environment(root, requirements);
+            let Some(programs) = self.step("Python package", set_up) else { continue };
+            let mut command = Command::new(programs.join("python"));
+            command.args(["-m", "pytest", "-q", "--color=no", tests]).current_dir(root);
+            command.env("TIDEGATE_BIN", &gateway).env("PYTHONUNBUFFERED", "1");
+            self.tests(&format!("pytest {tests} ({requirements})"), &mut command, Tally::pytest_line);
+        }
     }
 
     /// Runs one set-up step; its failure is counted and named.
@@ -140,10 +140,11 @@ const PROGRAMS: [DebianPackage; 2] = [
 const CARGO_TEST: [&str; 5] = ["test", "--workspace", "--no-fail-fast", "--", "--show-output"];
 const END_TO_END: &str = "tests/e2e";
 const REQUIREMENTS: &str = "tests/requirements.txt";
-/// Beside the package's tests.
-const PACKAGE_REQUIREMENTS: &str = "requirements.txt";
-const PACKAGE_TESTS: &str = "crates/tidegate-py/tests";
-const FOUNDING: &str = "crates/tidegate-py/tests/test_founding.py";
+/// Requirements beside the package's tests, and the tests to run with them.
+const PACKAGE_TESTS: [(&str, &str); 2] = [
+    ("requirements.txt", "crates/tidegate-py/tests"),
+    ("requirements-newest.txt", "crates/tidegate-py/tests/test_founding.py"),
+];
 
 #[cfg(test)]
 mod tests {
