@@ -2,13 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tidegate_config::{Limits, Targets};
 use tidegate_engine::{Engine, Recorder};
 use tidegate_wire::auth::Secret;
 
-use crate::{
-    config::{Limits, Targets},
-    record::Metrics,
-};
+use crate::record::Metrics;
 
 /// One worker's view of the gateway. Everything but the engine is shared by all workers.
 pub(crate) struct Gateway {

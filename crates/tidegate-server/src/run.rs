@@ -17,13 +17,13 @@ use std::{
 };
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use tidegate_config::{Config, HttpVersions, Targets, TlsFiles};
 use tidegate_engine::{Engine, Recorder};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     caller::{Listener, serve_worker},
-    config::{self, Config, HttpVersions, Targets, TlsFiles},
     gateway::Gateway,
     http::Router,
     record::{CallLog, Metrics},
@@ -106,7 +106,7 @@ fn launch(config: &Config, targets: Targets, recorder: Option<Arc<dyn Recorder>>
     Ok(Running { addresses, stage, readiness, workers, calls, drain: config.drain })
 }
 
-fn bind(listen: &config::Listener, config: &Config) -> io::Result<Listener> {
+fn bind(listen: &tidegate_config::Listener, config: &Config) -> io::Result<Listener> {
     let tls = listen.tls.as_ref().map(|files| tls_acceptor(files, listen.http)).transpose()?;
     Listener::bind(listen, tls, config.limits, config.user_timeout)
         .map_err(|error| io::Error::new(error.kind(), format!("can't listen on {}: {error}", listen.address)))

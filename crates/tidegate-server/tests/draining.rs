@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate_server::{config, run};
+use tidegate_server::run;
 use tidegate_sim::{Config, ListenerKind, Simulator};
 
 #[test]
@@ -17,7 +17,7 @@ fn a_draining_gateway_refuses_new_callers_at_once_while_a_call_still_runs() {
         "listen: 127.0.0.1:0\nworkers: 2\ndrain: 100ms\nhosts: {{ openai: {{ base_url: 'http://{}/v1', api_key: k }} }}\n",
         backends.address()
     );
-    let config = config::parse("test", &text, &|_| None).into_result().unwrap().0;
+    let config = tidegate_config::parse("test", &text, &|_| None).into_result().unwrap().0;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let targets = runtime.block_on(config.targets()).unwrap();
     let gateway = run::start(&config, targets).unwrap();

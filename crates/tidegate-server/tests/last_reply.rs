@@ -8,10 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidegate_server::{
-    config,
-    run::{self, Running},
-};
+use tidegate_server::run::{self, Running};
 use tidegate_sim::{Config, ListenerKind, SimHandle, Simulator};
 
 struct Gateway {
@@ -26,7 +23,7 @@ impl Gateway {
             "listen: 127.0.0.1:0\nworkers: 1\nhosts: {{ openai: {{ base_url: 'http://{}/v1', api_key: k }} }}\n",
             backends.address()
         );
-        let config = config::parse("test", &text, &|_| None).into_result().unwrap().0;
+        let config = tidegate_config::parse("test", &text, &|_| None).into_result().unwrap().0;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let targets = runtime.block_on(config.targets()).unwrap();
         Self { running: run::start(&config, targets).unwrap(), _backends: backends }

@@ -40,6 +40,8 @@ PHASES = {
     FASTEST: ("tokens=10000000", None, False),
     "stalled": ("tokens=50 stall=5", "stalled", True),
 }
+# The reply's head, and a few of its chunks: two lines each.
+LINES_BEFORE_LEAVING = 16
 _tags = count(1)
 
 
@@ -167,9 +169,9 @@ def hang_up(
         # What was written is to have been read: then the generator waits.
         time.sleep(0.01)
     else:
-        read = 0
-        while read < 400:
-            read += len(caller.recv(4096))
+        said = b""
+        while said.count(b"\r\n") < LINES_BEFORE_LEAVING:
+            said += caller.recv(4096)
     if how == "RST":
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     left = now_ns()

@@ -21,6 +21,7 @@ use hyper::{
     service::Service,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tidegate_config::{HttpVersions, Limits};
 use tidegate_engine::{Cause, HangUp};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -35,7 +36,6 @@ use super::{
     tail::{FIRST_LOOK, Tail},
 };
 use crate::{
-    config::{HttpVersions, Limits},
     http::{ReplyBody, Router},
     run::Stage,
 };

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use tidegate_config::{HttpVersions, Limits};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -18,11 +19,7 @@ use super::{
     connection::{self, ConnectionOptions},
     socket::{CallerIo, CallerSocket},
 };
-use crate::{
-    config::{self, HttpVersions, Limits},
-    http::Router,
-    run::Stage,
-};
+use crate::{http::Router, run::Stage};
 
 /// A listening socket and how its connections are treated.
 pub(crate) struct Listener {
@@ -37,7 +34,7 @@ pub(crate) struct Listener {
 impl Listener {
     /// Binds the address that `listen` names.
     pub(crate) fn bind(
-        listen: &config::Listener,
+        listen: &tidegate_config::Listener,
         tls: Option<TlsAcceptor>,
         limits: Limits,
         user_timeout: Duration,

@@ -4,10 +4,8 @@ use std::io;
 
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-use crate::{
-    config::{Log, LogFormat, LogLevel},
-    record::Sink,
-};
+use crate::record::Sink;
+use tidegate_config::{Log, LogFormat, LogLevel};
 
 /// Starts logging for the process.
 ///

@@ -18,10 +18,8 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-use crate::{
-    config::{self, Config, Problem},
-    run,
-};
+use crate::run;
+use tidegate_config::{Config, Problem};
 
 /// A gateway for LLM backends: when the caller hangs up, the backend stops.
 #[derive(Parser)]
@@ -112,7 +110,7 @@ fn check(file: Option<PathBuf>) -> io::Result<ExitCode> {
 
 /// The configuration, with its warnings shown; or the exit status, with its errors shown.
 fn load(file: Option<PathBuf>) -> Result<Config, ExitCode> {
-    let loaded = config::load(file.as_deref(), &|name| std::env::var(name).ok());
+    let loaded = tidegate_config::load(file.as_deref(), &|name| std::env::var(name).ok());
     match loaded.into_result() {
         Ok((config, warnings)) => {
             show(&warnings);

@@ -10,13 +10,14 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tidegate_config::Limits;
 use tidegate_engine::{Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError, dialect::openai_chat::Inbound, host::Prepared, outbound::Outbound, reply::Reply,
 };
 
 use super::body::ReplyBody;
-use crate::{caller::CallerContext, config::Limits, gateway::Gateway};
+use crate::{caller::CallerContext, gateway::Gateway};
 
 /// Answers one chat request.
 ///

@@ -3,14 +3,12 @@
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use tidegate_config::Config;
 use tidegate_engine::Recorder;
 use tidegate_sim::{Config as SimConfig, Listener, ListenerKind, Scenario, SimHandle, Simulator};
 
 use super::{BACKENDS, Gateway, HangUp, Phase};
-use crate::{
-    config::{self, Config},
-    run::{self, Running},
-};
+use crate::run::{self, Running};
 
 /// A Tidegate and its simulated backends.
 pub struct Embedded {
@@ -81,7 +79,7 @@ impl Embedded {
         let silent = Simulator::spawn_thread(SimConfig::one(ListenerKind::BlackHole))?;
 
         let text = configuration(listen, [&backends, &deaf, &silent], files.path());
-        let config = config::parse("embedded", &text, &|_| None)
+        let config = tidegate_config::parse("embedded", &text, &|_| None)
             .into_result()
             .map_err(|problems| io::Error::other(format!("{problems:?}")))?
             .0;

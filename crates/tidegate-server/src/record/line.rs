@@ -11,7 +11,7 @@ use std::{
 use tidegate_engine::CallRecord;
 use tidegate_wire::host::AbortBilling;
 
-use crate::config::LogFormat;
+use tidegate_config::LogFormat;
 
 /// Appends the line of `record` to `out`.
 pub(super) fn write(record: &CallRecord, format: LogFormat, out: &mut Vec<u8>) {

@@ -23,7 +23,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tidegate_engine::{CallRecord, Recorder};
 
-use crate::config::{Log, LogFormat, LogLevel};
+use tidegate_config::{Log, LogFormat, LogLevel};
 
 pub(crate) use metrics::Metrics;
 pub(crate) use sink::Sink;

@@ -6,7 +6,7 @@ use std::{
     os::fd::AsRawFd as _,
 };
 
-use crate::config::Log;
+use tidegate_config::Log;
 
 /// A place for log lines. Each write is one system call, so that lines of several writers don't mix.
 pub(crate) struct Sink(Option<File>);

@@ -9,7 +9,7 @@ pub(crate) mod sockets;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tidegate_engine::CallRecord;
-use tidegate_server::{config, run};
+use tidegate_server::run;
 use tidegate_sim::{Config as SimConfig, Observation, SimHandle, Simulator};
 
 use caller::Caller;
@@ -100,7 +100,7 @@ impl Builder {
             hosts =
                 hosts(&format!("{}://{backend}", if self.https { "https" } else { "http" }), &self.clocks),
         );
-        let config = match config::parse("test", &text, &|_| None).into_result() {
+        let config = match tidegate_config::parse("test", &text, &|_| None).into_result() {
             Ok((config, _)) => config,
             Err(problems) => panic!("{problems:?} in\n{text}"),
         };

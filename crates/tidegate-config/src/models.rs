@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use tidegate::Host;
 
-use super::reader::{Field, Report, Section};
+use crate::reader::{Field, Report, Section};
 
 /// A name for a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub(super) fn read(field: &Field<'_>, hosts: &[&str], report: &mut Report<'_>) -
 
 fn target<'t>(field: &Field<'t>, report: &mut Report<'_>) -> Option<(Field<'t>, String)> {
     let place = match &field.node.value {
-        super::tree::Value::Map(_) => {
+        crate::tree::Value::Map(_) => {
             let section = Section::of(field, &["target"], report)?;
             match section.field("target") {
                 Some(place) => place,

@@ -2,8 +2,9 @@
 //!
 //! [`load`] reads a file, [`discover`] looks at the environment, [`parse`] is the pure part: text in, [`Config`] and
 //! problems out. Every problem that can be found is found in one pass, each with file, line, column and key. Never shows a
-//! secret, never opens a connection; the environment comes in as a function. Called by the command line (`serve`, `check`).
-//! `docs/configuration.md` documents every key.
+//! secret, never opens a connection; the environment comes in as a function. Called by the gateway's command line (`serve`,
+//! `check`) and by the Python package, whose clients can be made from a gateway's file. `docs/configuration.md` documents every
+//! key.
 
 mod discover;
 mod display;

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use tidegate::settings;
 
-use super::tree::{Entry, Node, Value};
+use crate::tree::{Entry, Node, Value};
 
 /// The bytes of a file that must not be shown.
 #[derive(Debug, Default)]

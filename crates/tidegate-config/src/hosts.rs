@@ -10,7 +10,7 @@ use tidegate_wire::{
     host::{AuthScheme, HOSTS, HostRow, row},
 };
 
-use super::{
+use crate::{
     reader::{Field, Report, Section, none_of},
     scalar,
 };
@@ -94,7 +94,7 @@ fn given(section: &Section<'_>, key: &str, report: &mut Report<'_>) -> Option<Se
 fn kind(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<&'static HostRow> {
     let kinds: Vec<&str> = HOSTS.iter().map(|row| row.name).collect();
     let said = match &field.node.value {
-        super::tree::Value::Map(entries) => entries.iter().find(|entry| entry.key == "kind"),
+        crate::tree::Value::Map(entries) => entries.iter().find(|entry| entry.key == "kind"),
         _ => None,
     };
     if let Some(entry) = said {

@@ -1,32 +1,32 @@
-//! From the configuration to what calls are sent to: each host as a [`Target`], which the SDK crate makes, and each model name
-//! resolved.
+//! From the configuration to what calls are sent to: each host as a [`Target`], which the SDK crate makes, or as its
+//! description, for callers who change it for a call; and each model name resolved.
 //!
 //! Looks up AWS credentials only for hosts that leave them to the default chain, and sends nothing to any backend. Called
 //! once, at start; [`Targets::resolve`] is called for every request.
 
 use std::{collections::HashMap, sync::Arc};
 
-use tidegate::{AwsChains, Target, model};
+use tidegate::{AwsChains, Host, Target, model};
 use tidegate_wire::{ErrorClass, WireError};
 
-use super::{
+use crate::{
     Config, models,
     problem::{Problem, Severity},
 };
 
-/// Backends and model names, ready for calls.
-pub struct Targets {
-    hosts: HashMap<String, Arc<Target>>,
+/// Backends and model names. A backend is here as something made ready for calls, or as what the operator said of it.
+pub struct Targets<T = Arc<Target>> {
+    hosts: HashMap<String, T>,
     /// Names of `hosts` in the order of the configuration.
     order: Vec<String>,
-    aliases: HashMap<String, Alias>,
+    aliases: HashMap<String, Alias<T>>,
     /// Keys of `aliases` in the order of the configuration.
     models: Vec<String>,
 }
 
 /// Where an operator's model name leads.
-struct Alias {
-    target: Arc<Target>,
+struct Alias<T> {
+    target: T,
     model: String,
 }
 
@@ -51,9 +51,19 @@ impl Config {
                 }
             }
         }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+        if problems.is_empty() { self.named(hosts) } else { Err(problems) }
+    }
+
+    /// The same with each host as its description, and the name that it has here.
+    ///
+    /// # Errors
+    /// A model name leads nowhere, in a configuration that was made by hand.
+    pub fn descriptions(&self) -> Result<Targets<Arc<(String, Host)>>, Vec<Problem>> {
+        let described = |host: &(String, Host)| (host.0.clone(), Arc::new(host.clone()));
+        self.named(self.hosts.iter().map(described).collect())
+    }
+
+    fn named<T: Clone>(&self, hosts: HashMap<String, T>) -> Result<Targets<T>, Vec<Problem>> {
         let aliases = self.aliases(&hosts)?;
         Ok(Targets {
             order: self.hosts.iter().map(|(name, _)| name.clone()).collect(),
@@ -63,7 +73,10 @@ impl Config {
         })
     }
 
-    fn aliases(&self, hosts: &HashMap<String, Arc<Target>>) -> Result<HashMap<String, Alias>, Vec<Problem>> {
+    fn aliases<T: Clone>(
+        &self,
+        hosts: &HashMap<String, T>,
+    ) -> Result<HashMap<String, Alias<T>>, Vec<Problem>> {
         let names = models::by_name(&self.models);
         let host_names = models::host_names(&self.hosts);
         let mut aliases = HashMap::new();
@@ -86,13 +99,13 @@ impl Config {
     }
 }
 
-impl Targets {
+impl<T> Targets<T> {
     /// The backend for `model`, and the backend's name for it. One of the operator's names comes first; else it is
     /// `host/model`, where the model may hold slashes and colons.
     ///
     /// # Errors
     /// [`ErrorClass::NotFound`], listing what there is.
-    pub fn resolve<'t>(&'t self, model: &'t str) -> Result<(&'t Arc<Target>, &'t str), WireError> {
+    pub fn resolve<'t>(&'t self, model: &'t str) -> Result<(&'t T, &'t str), WireError> {
         if let Some(alias) = self.aliases.get(model) {
             return Ok((&alias.target, &alias.model));
         }
@@ -106,7 +119,7 @@ impl Targets {
     }
 
     /// Every host with its name, in the order of the configuration.
-    pub fn hosts(&self) -> impl Iterator<Item = (&str, &Arc<Target>)> {
+    pub fn hosts(&self) -> impl Iterator<Item = (&str, &T)> {
         self.order.iter().filter_map(|name| Some((name.as_str(), self.hosts.get(name)?)))
     }
 

@@ -8,7 +8,7 @@ use std::{collections::HashSet, path::PathBuf};
 
 use tidegate_wire::auth::Secret;
 
-use super::{
+use crate::{
     Environment,
     expand::expand,
     mask::Mask,

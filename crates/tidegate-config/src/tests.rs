@@ -1,5 +1,5 @@
 //! Good configurations: every key read, variables followed, the environment's own hosts, secrets kept, names resolved.
-//! Bad ones are in `tests/fixtures/config`.
+//! Bad ones are in `tests/fixtures`.
 
 use std::{collections::HashMap, fs, time::Duration};
 
@@ -7,7 +7,7 @@ use tidegate::{Host, Key};
 use tidegate_engine::{Credentials, HttpVersion};
 use tidegate_wire::{ErrorClass, auth::Credential};
 
-use super::{Config, Environment, Loaded, LogFormat, LogLevel, Problem, discover, load, parse};
+use crate::{Config, Environment, Loaded, LogFormat, LogLevel, Problem, discover, load, parse};
 
 const EVERYTHING: &str = r#"
 listen:
@@ -145,7 +145,7 @@ fn a_name_that_looks_like_a_number_keeps_its_text() {
 #[test]
 fn an_empty_variable_takes_the_default_and_a_dollar_sign_stays() {
     let environment = variables(&[("EMPTY", ""), ("SET", "s")]);
-    let expand = |text: &str| super::expand::expand(text, &environment);
+    let expand = |text: &str| crate::expand::expand(text, &environment);
     assert_eq!(expand("${EMPTY:-d}${SET:-d}${UNSET:-d}${UNSET:-}"), Ok("dsd".to_owned()));
     assert_eq!(expand("$$ $$${SET} $x 5$ $${SET}"), Ok("$ $s $x 5$ ${SET}".to_owned()));
     assert_eq!(expand("os.environ/SET"), Ok("s".to_owned()));

@@ -11,7 +11,7 @@ use serde::{
 };
 use serde_saphyr::{DuplicateKeyPolicy, Location, MessageFormatter, Spanned, UserMessageFormatter};
 
-use super::problem::Position;
+use crate::problem::Position;
 
 /// A value and its place.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 //! `${NAME}`, `${NAME:-default}`, a whole value `os.environ/NAME`, and `$$` for a dollar sign. A dollar sign before anything
 //! else stands for itself. Never reads the process's environment: it comes in as a function. Called by `reader.rs`.
 
-use super::Environment;
+use crate::Environment;
 
 /// `text` with its references replaced.
 ///

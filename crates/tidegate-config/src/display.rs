@@ -10,7 +10,7 @@ use std::{
 use tidegate::{Host, Key};
 use tidegate_engine::{Clocks, HttpVersion};
 
-use super::{Config, Limits, Listener, LogFormat};
+use crate::{Config, Limits, Listener, LogFormat};
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -9,7 +9,7 @@ use tidegate::{
 };
 use tidegate_wire::auth::Secret;
 
-use super::{
+use crate::{
     Config, Environment, Listener, Loaded,
     problem::{Problem, Severity},
     scalar,

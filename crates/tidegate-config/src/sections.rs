@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
+use crate::{
     Config, Environment, HttpVersions, Limits, Listener, Loaded, Log, LogFormat, LogLevel, TlsFiles, hosts,
     mask::{Mask, unparsed_line},
     models,
