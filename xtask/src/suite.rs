@@ -132,7 +132,8 @@ fn gateway(root: &Path) -> Result<PathBuf> {
     Ok(programs.parent().context("xtask has no folder")?.join("tidegate"))
 }
 
-const PROGRAMS: [DebianPackage; 2] = [
+const PROGRAMS: [DebianPackage; 3] = [
+    DebianPackage { program: "chromium", package: "chromium" },
     DebianPackage { program: "curl", package: "curl" },
     DebianPackage { program: "nginx", package: "nginx" },
 ];

@@ -73,14 +73,11 @@ def _in_threads(response: _Response, content: Any) -> None:
 
 
 async def _respond(response: _Response, scope: Scope, receive: Receive, send: Send) -> None:
-    if in_trio():
-        await _respond_in_trio(response, receive, send)
-    else:
-        try:
-            await _respond_in_asyncio(response, receive, send)
-        except OSError:
-            # How a server of ASGI 2.4 says it.
-            raise ClientDisconnect from None
+    try:
+        await (_respond_in_trio if in_trio() else _respond_in_asyncio)(response, receive, send)
+    except OSError:
+        # How a server of ASGI 2.4 says it.
+        raise ClientDisconnect from None
     if response.background is not None:
         await response.background()
 
@@ -89,6 +86,8 @@ async def _respond_in_asyncio(response: _Response, receive: Receive, send: Send)
     # A task of its own is cancelled once: what its clean-up awaits is left alone, even where whoever cancels this one does
     # so again and again, as anyio does.
     given_up = False
+    # Whether the generator has been told, or has ended: what it awaits from then on is its clean-up.
+    leaving = False
 
     async def send_while_there(message: Any) -> None:
         # A generator that goes on after `CancelledError` has nobody to go on for.
@@ -96,7 +95,17 @@ async def _respond_in_asyncio(response: _Response, receive: Receive, send: Send)
             raise asyncio.CancelledError
         await send(message)
 
-    streaming = asyncio.ensure_future(_stream(response, send_while_there))
+    async def stream() -> None:
+        nonlocal leaving
+        try:
+            await response.stream_response(send_while_there)
+        finally:
+            leaving = True
+            await _cancelled(response.body_iterator)
+
+    # Made now: the first one imports a part of anyio, which takes longer than a hang-up may.
+    clean_up = anyio.CancelScope(shield=True)
+    streaming = asyncio.ensure_future(stream())
     watching = asyncio.ensure_future(_reader_gone(receive))
     interrupted: BaseException | None = None
     try:
@@ -104,9 +113,10 @@ async def _respond_in_asyncio(response: _Response, receive: Receive, send: Send)
     except asyncio.CancelledError as cancelled:
         interrupted = cancelled
     given_up = not streaming.done()
-    streaming.cancel()
+    if not leaving:
+        streaming.cancel()
     watching.cancel()
-    with anyio.CancelScope(shield=True):
+    with clean_up:
         while not (streaming.done() and watching.done()):
             try:
                 await asyncio.wait({streaming, watching})
@@ -126,6 +136,7 @@ async def _respond_in_asyncio(response: _Response, receive: Receive, send: Send)
 
 
 async def _respond_in_trio(response: _Response, receive: Receive, send: Send) -> None:
+    failed: BaseException | None = None
     async with anyio.create_task_group() as group:
 
         async def watch() -> None:
@@ -135,23 +146,24 @@ async def _respond_in_trio(response: _Response, receive: Receive, send: Send) ->
         group.start_soon(watch)
         try:
             await response.stream_response(send)
+        except Exception as error:
+            # Out of the group as it is.
+            failed = error
         finally:
             with anyio.CancelScope(shield=True):
                 await _closed(response.body_iterator)
         group.cancel_scope.cancel()
+    try:
+        if failed is not None:
+            raise failed
+    finally:
+        # Its traceback leads back here.
+        failed = None
 
 
 async def _reader_gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
-
-
-async def _stream(response: _Response, send: Send) -> None:
-    """Sends what the generator yields; leaves it at its end, whatever happens."""
-    try:
-        await response.stream_response(send)
-    finally:
-        await _cancelled(response.body_iterator)
 
 
 async def _cancelled(body: Any) -> None:
