@@ -25,7 +25,8 @@ use crate::{
     attempts::{self, Failure, Opened},
     bell::{Bell, Ringer},
     chunks::Chunks,
-    engine::Engine,
+    configuration::Configuration,
+    engine::{ENGINES, Engine},
     error, host, whole,
 };
 
@@ -77,18 +78,20 @@ enum Found {
 #[pymethods]
 impl Call {
     /// A call that nobody has polled and that so has no backend yet. Of each candidate the fields of OpenAI's request, and
-    /// the settings, which say where and how; neither has a `None`.
+    /// the settings, which say where and how; neither has a `None`. With a configuration its hosts are meant.
     ///
     /// # Errors
     /// What is wrong with an argument, by its name.
     #[new]
+    #[pyo3(signature = (candidates, retries, configuration=None))]
     fn new(
         py: Python<'_>,
         candidates: Vec<(Bound<'_, PyDict>, Bound<'_, PyDict>)>,
         retries: u32,
+        configuration: Option<&Configuration>,
     ) -> PyResult<Self> {
-        let plan = host::plan(py, candidates, retries)?;
-        let engine = Engine::of_process(py)?;
+        let plan = host::plan(py, candidates, retries, configuration)?;
+        let engine = configuration.map_or(&*ENGINES, |own| &own.engines).of_process(py)?;
         let opening = Box::pin(attempts::open(engine.client.clone(), plan));
         Ok(Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),

@@ -1,13 +1,17 @@
-//! The engine of this process: one client, and the thread that runs its reactor.
+//! The engine of this process: the thread that runs its reactor, and clients that use it.
 //!
 //! Made by the first call. A forked process has the parent's memory without the parent's threads, and shares its sockets and
 //! its epoll descriptor: so nothing of an engine from before the fork is used, closed or dropped there.
 
-use std::{sync::Arc, thread};
+use std::{
+    io,
+    sync::{Arc, LazyLock},
+    thread,
+};
 
 use parking_lot::Mutex;
 use pyo3::{exceptions::PyRuntimeError, prelude::*};
-use tidegate::Client;
+use tidegate::{Client, ConnectOptions};
 use tokio::runtime::{Builder, Handle};
 
 use crate::error;
@@ -19,11 +23,35 @@ pub(crate) struct Engine {
     process: u32,
 }
 
+/// Engines that connect alike: the one of this process, made by the first call.
+pub(crate) struct Engines {
+    options: ConnectOptions,
+    current: Mutex<Option<Arc<Engine>>>,
+}
+
 impl Engine {
+    /// Whether this process made it; otherwise it is a parent's.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    fn make(options: ConnectOptions) -> Result<Self, Failure> {
+        let client = Client::builder().connect(options).build().map_err(Failure::Client)?;
+        let runtime = reactor().map_err(Failure::Thread)?;
+        Ok(Self { client, runtime, process: std::process::id() })
+    }
+}
+
+impl Engines {
+    /// Engines that connect so.
+    pub(crate) fn connecting(options: ConnectOptions) -> Self {
+        Self { options, current: Mutex::new(None) }
+    }
+
     /// The engine of this process.
-    pub(crate) fn of_process(py: Python<'_>) -> PyResult<Arc<Self>> {
+    pub(crate) fn of_process(&self, py: Python<'_>) -> PyResult<Arc<Engine>> {
         // Reading the system's certificates takes milliseconds; others may run.
-        py.detach(Self::get_or_make).map_err(|failure| match failure {
+        py.detach(|| self.get_or_make()).map_err(|failure| match failure {
             Failure::Client(error) => error::of_configuration(py, &error),
             Failure::Thread(error) => {
                 PyRuntimeError::new_err(format!("tidegate cannot start its engine: {error}"))
@@ -31,42 +59,56 @@ impl Engine {
         })
     }
 
-    /// Whether this process made it; otherwise it is a parent's.
-    pub(crate) fn is_ours(&self) -> bool {
-        self.process == std::process::id()
-    }
-
-    fn get_or_make() -> Result<Arc<Self>, Failure> {
-        let mut current = ENGINE.lock();
+    fn get_or_make(&self) -> Result<Arc<Engine>, Failure> {
+        let mut current = self.current.lock();
         if let Some(engine) = current.as_ref().filter(|engine| engine.is_ours()) {
             return Ok(engine.clone());
         }
-        let made = Arc::new(Self::make()?);
+        let made = Arc::new(Engine::make(self.options.clone())?);
         // The parent's: its sockets are open there, and its thread is not here to be stopped.
         std::mem::forget(current.replace(made.clone()));
         Ok(made)
     }
+}
 
-    fn make() -> Result<Self, Failure> {
-        let client = Client::builder().build().map_err(Failure::Client)?;
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(Failure::Thread)?;
-        let handle = runtime.handle().clone();
-        let run = move || runtime.block_on(std::future::pending::<()>());
-        thread::Builder::new().name("tidegate".to_owned()).spawn(run).map_err(Failure::Thread)?;
-        Ok(Self { client, runtime: handle, process: std::process::id() })
+impl Drop for Engines {
+    fn drop(&mut self) {
+        if let Some(engine) = self.current.get_mut().take()
+            && !engine.is_ours()
+        {
+            std::mem::forget(engine);
+        }
     }
+}
+
+/// The runtime of this process, in whose thread all its engines wait.
+fn reactor() -> io::Result<Handle> {
+    static CURRENT: Mutex<Option<(u32, Handle)>> = Mutex::new(None);
+    let process = std::process::id();
+    let mut current = CURRENT.lock();
+    if let Some((_, handle)) = current.as_ref().filter(|(maker, _)| *maker == process) {
+        return Ok(handle.clone());
+    }
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    let run = move || runtime.block_on(std::future::pending::<()>());
+    thread::Builder::new().name("tidegate".to_owned()).spawn(run)?;
+    std::mem::forget(current.replace((process, handle.clone())));
+    Ok(handle)
 }
 
 enum Failure {
     Client(tidegate::Error),
-    Thread(std::io::Error),
+    Thread(io::Error),
 }
 
-/// Number of idle connections that are kept for further calls.
+/// Number of idle connections that are kept for further calls, those of clients with a configuration apart.
 #[pyfunction]
 pub(crate) fn idle_connections() -> usize {
-    let current = ENGINE.lock();
+    let current = ENGINES.current.lock();
     current.as_ref().filter(|engine| engine.is_ours()).map_or(0, |engine| engine.client.idle_connections())
 }
 
-static ENGINE: Mutex<Option<Arc<Engine>>> = Mutex::new(None);
+/// For calls that no configuration is given for.
+pub(crate) static ENGINES: LazyLock<Engines> =
+    LazyLock::new(|| Engines::connecting(ConnectOptions::default()));

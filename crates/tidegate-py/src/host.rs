@@ -21,6 +21,7 @@ use tidegate_wire::{
 
 use crate::{
     attempts::{Candidate, Origin, Plan},
+    configuration::Configuration,
     convert, error,
 };
 
@@ -60,24 +61,30 @@ pub(crate) fn plan<'py>(
     py: Python<'py>,
     candidates: Vec<(Bound<'py, PyDict>, Bound<'py, PyDict>)>,
     retries: u32,
+    configuration: Option<&Configuration>,
 ) -> PyResult<Plan> {
     let mut made = Vec::with_capacity(candidates.len());
     let mut streaming = false;
     for (body, settings) in candidates {
-        let candidate = candidate(py, &body, &Settings(settings))?;
+        let candidate = candidate(py, &body, &Settings(settings), configuration)?;
         streaming |= candidate.request.stream.is_some();
         made.push(candidate);
     }
     Ok(Plan { candidates: made, retries, streaming })
 }
 
-fn candidate(py: Python<'_>, body: &Bound<'_, PyDict>, settings: &Settings<'_>) -> PyResult<Candidate> {
-    let kind = settings.text("kind")?.unwrap_or_default();
-    let (region, name) = aws_name(&kind, settings.text("name")?.unwrap_or_default());
+fn candidate(
+    py: Python<'_>,
+    body: &Bound<'_, PyDict>,
+    settings: &Settings<'_>,
+    configuration: Option<&Configuration>,
+) -> PyResult<Candidate> {
+    let host = described(py, &settings.text("host")?.unwrap_or_default(), configuration)?;
+    let (region, name) = aws_name(host.kind.name, settings.text("name")?.unwrap_or_default());
     let json = json(&name, body)?;
     let request = Inbound::parse(json.clone()).and_then(|inbound| inbound.decode());
     let request = request.map_err(|failure| error::of_configuration(py, &failure.into()))?;
-    let host = host(py, &kind, region, request.stream.is_some(), settings)?;
+    let host = with_settings(py, host, region, request.stream.is_some(), settings)?;
     let include_usage = request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false);
     let origin = Origin { provider: host.kind.name, model: name.into(), include_usage };
     let droppable = settings.flag("drop_params")?.then(|| fields(&json)).flatten();
@@ -128,17 +135,23 @@ fn aws_name(kind: &str, name: String) -> (Option<String>, String) {
     }
 }
 
-fn host(
+/// What is known of the host without this call's settings.
+fn described(py: Python<'_>, name: &str, configuration: Option<&Configuration>) -> PyResult<Host> {
+    if let Some(host) = configuration.and_then(|own| own.host(name)) {
+        return Ok(host);
+    }
+    let environment = |name: &str| std::env::var(name).ok();
+    Host::from_environment(name, &environment).map_err(|failure| error::of_configuration(py, &failure))
+}
+
+fn with_settings(
     py: Python<'_>,
-    kind: &str,
+    host: Host,
     region: Option<String>,
     streaming: bool,
     settings: &Settings<'_>,
 ) -> PyResult<Host> {
-    let environment = |name: &str| std::env::var(name).ok();
-    let found = Host::from_environment(kind, &environment)
-        .map_err(|failure| error::of_configuration(py, &failure))?;
-    let mut host = settings.credentials(py, found)?;
+    let mut host = settings.credentials(py, host)?;
     if let Some(url) = settings.text("api_base")? {
         host = host.base_url(url);
     }
@@ -151,7 +164,7 @@ fn host(
     for (name, value) in settings.headers()? {
         host = host.header(name, value);
     }
-    host.clocks = settings.clocks(streaming)?;
+    host.clocks = settings.clocks(streaming)?.or(host.clocks);
     match host.check() {
         Ok(()) => Ok(host),
         Err(failure) => Err(unusable(py, &host, &failure)),

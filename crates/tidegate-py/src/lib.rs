@@ -32,6 +32,7 @@ mod attempts;
 mod bell;
 mod call;
 mod chunks;
+mod configuration;
 mod convert;
 mod engine;
 mod error;
@@ -45,5 +46,7 @@ use pyo3::prelude::*;
 #[pymodule(name = "_native")]
 mod native {
     #[pymodule_export]
-    use super::{bell::Bell, call::Call, engine::idle_connections, host::split_model};
+    use super::{
+        bell::Bell, call::Call, configuration::Configuration, engine::idle_connections, host::split_model,
+    };
 }

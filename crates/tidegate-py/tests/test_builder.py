@@ -1,12 +1,9 @@
-"""Streams put together again, and clients with arguments of their own."""
-
-import asyncio
+"""Streams put together again."""
 
 import pytest
 
-import tidegate
 from conftest import HOSTS
-from tidegate import AsyncClient, Client, completion, stream_chunk_builder
+from tidegate import completion, stream_chunk_builder
 from tidegate.types.utils import Delta, ModelResponseStream, StreamingChoices
 
 
@@ -43,22 +40,3 @@ def test_chunks_that_somebody_wrote():
     ]
     built = stream_chunk_builder(chunks)
     assert [choice.message.content for choice in built.choices] == ["ac", "bd"]
-
-
-def test_clients(backend):
-    arguments = backend.arguments("azure", "tokens=5")
-    messages = arguments.pop("messages")
-    model = arguments.pop("model")
-    client = Client(model, **arguments, timeout=5)
-    assert client.completion(messages).choices[0].message.content == " A tide gate is one"
-    with pytest.raises(tidegate.Timeout):
-        client.completion([{"role": "user", "content": "[sim first_token_delay=9s]"}], timeout=0.05)
-    assert "api_key" in repr(client) and arguments["api_key"] not in repr(client)
-
-    async def streamed():
-        async with await AsyncClient(**arguments).completion(messages, model, stream=True) as stream:
-            return [chunk async for chunk in stream]
-
-    assert "".join(chunk.choices[0].delta.content or "" for chunk in asyncio.run(streamed())) == " A tide gate is one"
-    with pytest.raises(TypeError, match="model"):
-        Client(**arguments).completion(messages)

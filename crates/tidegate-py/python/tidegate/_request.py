@@ -9,99 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._native import Call, split_model
-
-# Where and how, and so never a part of the request.
-_HOST = frozenset(
-    {
-        "api_base",
-        "api_key",
-        "api_version",
-        "aws_access_key_id",
-        "aws_region_name",
-        "aws_secret_access_key",
-        "aws_session_token",
-        "azure_ad_token",
-    }
-)
-_CALL = frozenset({"drop_params", "extra_headers", "stream_timeout", "timeout"})
-_OTHER_NAMES = {
-    "aws_bedrock_runtime_endpoint": "api_base",
-    "base_url": "api_base",
-    "headers": "extra_headers",
-    "max_retries": "num_retries",
-    "request_timeout": "timeout",
-}
-# Taken so that programs need not change; what they are for in LiteLLM is not done here.
-_IGNORED = frozenset({"litellm_call_id", "litellm_metadata", "verbose"})
-# Arguments of LiteLLM's that change what a call does, and that nothing here does.
-_UNSUPPORTED = frozenset(
-    {
-        "aws_external_id",
-        "aws_profile_name",
-        "aws_role_name",
-        "aws_session_name",
-        "aws_sts_endpoint",
-        "aws_web_identity_token",
-        "azure_password",
-        "azure_username",
-        "cache",
-        "caching",
-        "client",
-        "client_id",
-        "client_secret",
-        "context_window_fallback_dict",
-        "guardrails",
-        "http_client",
-        "mock_response",
-        "mock_tool_calls",
-        "model_list",
-        "ssl_verify",
-        "tenant_id",
-    }
-)
-# OpenAI's, for a look at what might have been meant.
-_BODY = frozenset(
-    {
-        "audio",
-        "frequency_penalty",
-        "function_call",
-        "functions",
-        "logit_bias",
-        "logprobs",
-        "max_completion_tokens",
-        "max_tokens",
-        "messages",
-        "metadata",
-        "modalities",
-        "n",
-        "parallel_tool_calls",
-        "prediction",
-        "presence_penalty",
-        "prompt_cache_key",
-        "reasoning_effort",
-        "response_format",
-        "safety_identifier",
-        "seed",
-        "service_tier",
-        "stop",
-        "store",
-        "stream",
-        "stream_options",
-        "temperature",
-        "thinking",
-        "tool_choice",
-        "tools",
-        "top_k",
-        "top_logprobs",
-        "top_p",
-        "user",
-        "verbosity",
-        "web_search_options",
-    }
-)
-_KNOWN = _HOST | _CALL | _BODY | _IGNORED | _UNSUPPORTED | set(_OTHER_NAMES)
-_KNOWN |= {"azure_ad_token_provider", "custom_llm_provider", "extra_body", "fallbacks", "model", "num_retries"}
+from ._arguments import CALL, HOST, IGNORED, KNOWN, OTHER_NAMES, SORTED, UNSUPPORTED
+from ._native import Call, Configuration, split_model
 
 
 class Prepared:
@@ -115,8 +24,10 @@ class Prepared:
         self.provider = provider
 
 
-def prepare(model: str, messages: Any, arguments: Mapping[str, Any]) -> Prepared:
-    """The call that these arguments ask for; nothing is sent."""
+def prepare(
+    model: str, messages: Any, arguments: Mapping[str, Any], configuration: Configuration | None = None
+) -> Prepared:
+    """The call that these arguments ask for, of the configuration's hosts if there is one; nothing is sent."""
     if not isinstance(model, str) or not model:
         raise TypeError(f"model must be a str such as 'openai/gpt-4o', not {model!r}")
     given = _in_order({"model": model, "messages": messages, **arguments})
@@ -126,24 +37,25 @@ def prepare(model: str, messages: Any, arguments: Mapping[str, Any]) -> Prepared
     fallbacks = given.pop("fallbacks", ())
     if isinstance(fallbacks, (str, Mapping)) or not isinstance(fallbacks, Sequence):
         raise TypeError(f"fallbacks must be a list of models or of dicts, not {type(fallbacks).__name__}")
-    first = _candidate(given)
-    candidates = [first, *(_candidate(_instead(given, fallback)) for fallback in fallbacks)]
-    return Prepared(Call(candidates, retries), first[1]["name"], first[1]["kind"])
+    first = _candidate(given, configuration)
+    others = (_instead(given, fallback, configuration) for fallback in fallbacks)
+    candidates = [first, *(_candidate(other, configuration) for other in others)]
+    return Prepared(Call(candidates, retries, configuration), first[1]["name"], first[1]["host"])
 
 
 def _in_order(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What is given, each under one name."""
     given: dict[str, Any] = {}
     for name, value in arguments.items():
-        if value is None or name in _IGNORED:
+        if value is None or name in IGNORED:
             continue
-        if name in _UNSUPPORTED:
+        if name in UNSUPPORTED:
             from .exceptions import UnsupportedParamsError
 
             raise UnsupportedParamsError(f"{name}: tidegate has no such argument", param=name)
-        if name not in _KNOWN:
+        if name not in KNOWN:
             _check_spelling(name)
-        known = _OTHER_NAMES.get(name, name)
+        known = OTHER_NAMES.get(name, name)
         if known == "extra_headers" and known in given:
             value = {**given[known], **value}
         elif known in given and known != name:
@@ -155,22 +67,34 @@ def _in_order(arguments: Mapping[str, Any]) -> dict[str, Any]:
 def _check_spelling(name: str) -> None:
     import difflib
 
-    close = difflib.get_close_matches(name, _KNOWN, n=1, cutoff=0.85)
+    close = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.85)
     if close:
         raise TypeError(
             f"no argument {name!r}; did you mean {close[0]!r}? What is only this backend's goes into extra_body"
         )
 
 
-def _candidate(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(given: Mapping[str, Any], configuration: Configuration | None) -> tuple[str, str]:
+    """The host, and its own name for the model."""
+    provider: str | None = given.get("custom_llm_provider")
+    if configuration is None:
+        return split_model(given["model"], provider)
+    if provider is not None:
+        raise TypeError("custom_llm_provider: the client's configuration says who serves a model")
+    return configuration.split_model(given["model"])
+
+
+def _candidate(
+    given: Mapping[str, Any], configuration: Configuration | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Fields of the request, and settings."""
-    kind, name = split_model(given["model"], given.get("custom_llm_provider"))
-    settings: dict[str, Any] = {"kind": kind, "name": name}
+    host, name = _split(given, configuration)
+    settings: dict[str, Any] = {"host": host, "name": name}
     body: dict[str, Any] = {}
     for argument, value in given.items():
-        if argument in _HOST or argument in _CALL:
+        if argument in HOST or argument in CALL:
             settings[argument] = value
-        elif argument not in _NOT_SENT:
+        elif argument not in SORTED:
             body[argument] = value
     if provider := given.get("azure_ad_token_provider"):
         settings.setdefault("azure_ad_token", provider())
@@ -189,20 +113,16 @@ def _candidate(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]
     return body, settings
 
 
-_NOT_SENT = frozenset({"azure_ad_token_provider", "custom_llm_provider", "extra_body", "model"})
-
-
-def _instead(given: Mapping[str, Any], fallback: Any) -> dict[str, Any]:
-    """The same request for another backend. Credentials go to the vendor that they were given for, and to no other."""
+def _instead(given: Mapping[str, Any], fallback: Any, configuration: Configuration | None) -> dict[str, Any]:
+    """The same request for another backend. Credentials go to the host that they were given for, and to no other."""
     changed = _in_order({"model": fallback} if isinstance(fallback, str) else dict(fallback))
     if not isinstance(changed.get("model", ""), str):
         raise TypeError(f"fallbacks: model must be a str, not {changed['model']!r}")
     after = {**given, **changed}
     if "model" in changed and "custom_llm_provider" not in changed:
         after.pop("custom_llm_provider", None)
-    before = split_model(given["model"], given.get("custom_llm_provider"))[0]
-    if split_model(after["model"], after.get("custom_llm_provider"))[0] != before:
-        for name in (_HOST | {"azure_ad_token_provider", "extra_headers"}) - set(changed):
+    if _split(after, configuration)[0] != _split(given, configuration)[0]:
+        for name in (HOST | {"azure_ad_token_provider", "extra_headers"}) - set(changed):
             after.pop(name, None)
     return after
 

@@ -1,0 +1,137 @@
+"""The arguments of a call: their types, and what each is for. `messages`, `model` and `stream` are in the functions' own
+signatures. Used by `_calls.py` and `_client.py` for their signatures, by `_request.py` to sort what is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict
+
+Messages = Sequence[Any]
+
+
+class _Request(TypedDict, total=False):
+    """OpenAI's parameters, and those of others that the field spells alike."""
+
+    audio: Mapping[str, Any] | None
+    frequency_penalty: float | None
+    function_call: str | Mapping[str, Any] | None
+    functions: Sequence[Mapping[str, Any]] | None
+    logit_bias: Mapping[str, float] | None
+    logprobs: bool | None
+    max_completion_tokens: int | None
+    max_tokens: int | None
+    metadata: Mapping[str, Any] | None
+    modalities: Sequence[str] | None
+    n: int | None
+    parallel_tool_calls: bool | None
+    prediction: Mapping[str, Any] | None
+    presence_penalty: float | None
+    prompt_cache_key: str | None
+    reasoning_effort: str | None
+    response_format: Mapping[str, Any] | type[Any] | None
+    safety_identifier: str | None
+    seed: int | None
+    service_tier: str | None
+    stop: str | Sequence[str] | None
+    store: bool | None
+    stream_options: Mapping[str, Any] | None
+    temperature: float | None
+    thinking: Mapping[str, Any] | None
+    tool_choice: str | Mapping[str, Any] | None
+    tools: Sequence[Mapping[str, Any]] | None
+    top_k: int | None
+    top_logprobs: int | None
+    top_p: float | None
+    user: str | None
+    verbosity: str | None
+    web_search_options: Mapping[str, Any] | None
+
+
+class _Host(TypedDict, total=False):
+    """Where, and by what right. Never a part of the request."""
+
+    api_base: str | None
+    api_key: str | None
+    api_version: str | None
+    aws_access_key_id: str | None
+    aws_region_name: str | None
+    aws_secret_access_key: str | None
+    aws_session_token: str | None
+    azure_ad_token: str | None
+
+
+class _Call(TypedDict, total=False):
+    """How. Never a part of the request."""
+
+    drop_params: bool | None
+    extra_headers: Mapping[str, str] | None
+    stream_timeout: float | None
+    # Seconds, or an `httpx.Timeout`.
+    timeout: Any
+
+
+class _Sorted(TypedDict, total=False):
+    """What `_request.py` deals with itself."""
+
+    azure_ad_token_provider: Callable[[], str] | None
+    custom_llm_provider: str | None
+    extra_body: Mapping[str, Any] | None
+    fallbacks: Sequence[str | Mapping[str, Any]] | None
+    num_retries: int | None
+
+
+class _OtherNames(TypedDict, total=False):
+    """Second names."""
+
+    aws_bedrock_runtime_endpoint: str | None
+    base_url: str | None
+    headers: Mapping[str, str] | None
+    max_retries: int | None
+    request_timeout: Any
+
+
+class Arguments(_Request, _Host, _Call, _Sorted, _OtherNames, total=False):
+    """All of them, beside the model, the messages and `stream`."""
+
+
+REQUEST = frozenset(_Request.__annotations__) | {"messages", "stream"}
+HOST = frozenset(_Host.__annotations__)
+CALL = frozenset(_Call.__annotations__)
+SORTED = frozenset(_Sorted.__annotations__) | {"model"}
+OTHER_NAMES = {
+    "aws_bedrock_runtime_endpoint": "api_base",
+    "base_url": "api_base",
+    "headers": "extra_headers",
+    "max_retries": "num_retries",
+    "request_timeout": "timeout",
+}
+# Taken so that programs need not change; what they are for in LiteLLM is not done here.
+IGNORED = frozenset({"litellm_call_id", "litellm_metadata", "verbose"})
+# Arguments of LiteLLM's that change what a call does, and that nothing here does.
+UNSUPPORTED = frozenset(
+    {
+        "aws_external_id",
+        "aws_profile_name",
+        "aws_role_name",
+        "aws_session_name",
+        "aws_sts_endpoint",
+        "aws_web_identity_token",
+        "azure_password",
+        "azure_username",
+        "cache",
+        "caching",
+        "client",
+        "client_id",
+        "client_secret",
+        "context_window_fallback_dict",
+        "guardrails",
+        "http_client",
+        "mock_response",
+        "mock_tool_calls",
+        "model_list",
+        "ssl_verify",
+        "tenant_id",
+    }
+)
+KNOWN = REQUEST | HOST | CALL | SORTED | frozenset(OTHER_NAMES) | IGNORED | UNSUPPORTED
