@@ -546,27 +546,29 @@ def test_a_forked_process_makes_its_own_engine(backend):
 
 
 def test_nothing_is_left_after_many_rounds(backend):
-    """Tasks, sockets, memory; `TIDEGATE_ROUNDS` for more."""
-    rounds = int(os.environ.get("TIDEGATE_ROUNDS", "600"))
-    arguments = backend.arguments("openai", "tokens=50 stall=3")
+    """Tasks, sockets, memory; cancelled in whatever a call goes through, with retries and a fallback."""
+    rounds = 10_000
 
-    async def one():
+    async def one(number: int):
+        _, arguments = with_everything(backend, COURSES[number % len(COURSES)])
         task = asyncio.create_task(consume(arguments, []))
-        await asyncio.sleep(0.004)
+        await asyncio.sleep(number % 7 * 0.002)
         task.cancel()
         await asyncio.wait({task})
 
     async def program(count):
-        for _ in range(count // 20):
-            await asyncio.gather(*(one() for _ in range(20)))
+        for first in range(0, count, 20):
+            await asyncio.gather(*(one(first + n) for n in range(20)))
         assert len(asyncio.all_tasks()) == 1
         return len(os.listdir("/proc/self/fd"))
 
     async def measured():
-        descriptors = await program(200)
+        # Until the allocator has what it needs.
+        descriptors = await program(2000)
         gc.collect()
         memory = resident_kb()
-        assert await program(rounds) <= descriptors + 2
+        # Idle connections come and go.
+        assert await program(rounds) <= descriptors + 40
         gc.collect()
         return resident_kb() - memory
 
