@@ -42,7 +42,7 @@ impl Config {
         }
         let chains = AwsChains::default();
         for (name, host) in std::mem::take(&mut self.hosts) {
-            if host.key == Key::AwsChain
+            if matches!(host.key, Key::AwsChain(_))
                 && host.region.is_none()
                 && let Err(error) = host.target(&chains).await
             {

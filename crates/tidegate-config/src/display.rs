@@ -110,7 +110,23 @@ fn write_key(f: &mut impl Write, key: &Key) -> fmt::Result {
         Key::None => writeln!(f, "    # no key"),
         Key::ApiKey(_) => writeln!(f, "    api_key: {REDACTED}"),
         Key::Token(_) => writeln!(f, "    token: {REDACTED}"),
-        Key::AwsChain => writeln!(f, "    # credentials: from the AWS default chain"),
+        Key::AwsChain(source) => {
+            writeln!(f, "    # credentials: from the AWS default chain")?;
+            let role = source.role.as_ref();
+            for (name, value) in [
+                ("profile", source.profile.as_ref()),
+                ("role_arn", role.map(|role| &role.arn)),
+                ("role_session_name", role.and_then(|role| role.session_name.as_ref())),
+            ] {
+                if let Some(value) = value {
+                    writeln!(f, "    {name}: {}", quoted(value))?;
+                }
+            }
+            match role.and_then(|role| role.external_id.as_ref()) {
+                Some(_) => writeln!(f, "    external_id: {REDACTED}"),
+                None => Ok(()),
+            }
+        }
         Key::AwsKeys { session_token, .. } => {
             writeln!(f, "    access_key_id: {REDACTED}\n    secret_access_key: {REDACTED}")?;
             match session_token {

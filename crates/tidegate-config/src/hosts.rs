@@ -3,7 +3,7 @@
 //! Which keys a host has depends on how its kind authenticates; the kinds themselves are rows of `tidegate-wire`, and what a host
 //! needs and what its settings may be is the SDK crate's to say. Here is where in the file it stands. Called by `sections.rs`.
 
-use tidegate::{Host, Key, Missing, environment, settings};
+use tidegate::{AwsRole, AwsSource, Host, Key, Missing, environment, settings};
 use tidegate_engine::{Clocks, HttpVersion};
 use tidegate_wire::{
     auth::Secret,
@@ -138,7 +138,8 @@ fn aws(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
     };
     host.key = match given(section, "api_key", report) {
         Some(key) => {
-            let signing = AWS_SIGNING_KEYS.iter().find(|key| section.field(key).is_some());
+            let signing =
+                AWS_SIGNING_KEYS.iter().chain(AWS_CHAIN_KEYS).find(|key| section.field(key).is_some());
             if let Some(other) = signing {
                 let message = format!("api_key and {other} exclude each other; remove one");
                 report.error(section.position, section.path(), message);
@@ -148,7 +149,7 @@ fn aws(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
         None => aws_keys(section, report),
     };
     let unused = (report.environment)("AWS_BEARER_TOKEN_BEDROCK").is_some_and(|value| !value.is_empty());
-    if host.key == Key::AwsChain && unused {
+    if matches!(host.key, Key::AwsChain(_)) && unused {
         let message = "AWS_BEARER_TOKEN_BEDROCK is set but not used here; \
                        to use it, write `api_key: ${AWS_BEARER_TOKEN_BEDROCK}`";
         report.warning(section.position, section.path(), message);
@@ -171,10 +172,31 @@ fn aws_keys(section: &Section<'_>, report: &mut Report<'_>) -> Key {
     }
     match (id, secret) {
         (Some(access_key_id), Some(secret_access_key)) => {
+            if let Some(other) = AWS_CHAIN_KEYS.iter().find(|key| there(key)) {
+                let message = format!("access_key_id and {other} exclude each other; remove one");
+                report.error(section.position, section.path(), message);
+            }
             Key::AwsKeys { access_key_id, secret_access_key, session_token }
         }
-        _ => Key::AwsChain,
+        _ => Key::AwsChain(aws_source(section, report)),
     }
+}
+
+fn aws_source(section: &Section<'_>, report: &mut Report<'_>) -> AwsSource {
+    let mut text = |key: &str| section.field(key).and_then(|field| field.text(report));
+    let (profile, arn) = (text("profile"), text("role_arn"));
+    let (session_name, external_id) = (text("role_session_name"), text("external_id"));
+    let role = arn.map(|arn| AwsRole { arn, session_name, external_id });
+    for key in ["role_session_name", "external_id"] {
+        if section.field(key).is_some() && section.field("role_arn").is_none() {
+            report.error(
+                section.position,
+                &section.path_of("role_arn"),
+                format!("missing, while {key} is given"),
+            );
+        }
+    }
+    AwsSource { profile, role }
 }
 
 fn clocks(field: &Field<'_>, report: &mut Report<'_>) -> Clocks {
@@ -234,5 +256,16 @@ fn http_version(text: &str) -> Result<HttpVersion, String> {
 const COMMON_KEYS: &[&str] = &["kind", "base_url", "headers", "http", "clocks"];
 const BEARER_KEYS: &[&str] = &["api_key"];
 const AZURE_KEYS: &[&str] = &["api_key", "token", "api_version"];
-const AWS_KEYS: &[&str] = &["api_key", "region", "access_key_id", "secret_access_key", "session_token"];
+const AWS_KEYS: &[&str] = &[
+    "api_key",
+    "region",
+    "access_key_id",
+    "secret_access_key",
+    "session_token",
+    "profile",
+    "role_arn",
+    "role_session_name",
+    "external_id",
+];
 const AWS_SIGNING_KEYS: &[&str] = &["access_key_id", "secret_access_key", "session_token"];
+const AWS_CHAIN_KEYS: &[&str] = &["profile", "role_arn", "role_session_name", "external_id"];

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, fs, time::Duration};
 
-use tidegate::{Host, Key};
+use tidegate::{AwsRole, AwsSource, Host, Key};
 use tidegate_engine::{Credentials, HttpVersion};
 use tidegate_wire::{ErrorClass, auth::Credential};
 
@@ -208,7 +208,7 @@ fn a_bearer_key_comes_before_an_access_key_and_an_access_key_before_a_profile() 
     let key = |from: usize| config(discover(&variables(&all[from..]))).hosts[0].1.key.clone();
     assert!(matches!(key(0), Key::ApiKey(_)));
     assert!(matches!(key(1), Key::AwsKeys { .. }));
-    assert_eq!(key(3), Key::AwsChain);
+    assert_eq!(key(3), Key::AwsChain(AwsSource::default()));
 }
 
 #[test]
@@ -375,4 +375,25 @@ async fn a_bedrock_host_without_keys_uses_the_aws_default_chain() {
     let Ok((target, model)) = targets.resolve("bedrock/a/b") else { panic!("not resolved") };
     assert!(matches!(target.credentials, Credentials::Aws(_)));
     assert_eq!((target.endpoint.region.as_deref(), model), (Some("eu-west-1"), "a/b"));
+}
+
+#[test]
+fn a_role_and_a_profile_are_read_and_shown() {
+    let text = r#"
+hosts:
+  bedrock: { region: eu-central-1, profile: harbour, role_arn: "arn:aws:iam::1:role/tides", external_id: theirs }
+"#;
+    let config = parse("test", text, &|_| None).config.unwrap();
+    let role = AwsRole {
+        arn: "arn:aws:iam::1:role/tides".to_owned(),
+        session_name: None,
+        external_id: Some("theirs".to_owned()),
+    };
+    let source = AwsSource { profile: Some("harbour".to_owned()), role: Some(role) };
+    assert_eq!(config.hosts[0].1.key, Key::AwsChain(source));
+    let shown = config.to_string();
+    assert!(
+        shown.contains("role_arn: \"arn:aws:iam::1:role/tides\"") && !shown.contains("theirs"),
+        "{shown}"
+    );
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use aws_config::BehaviorVersion;
+use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_smithy_http_client::tls;
 use parking_lot::Mutex;
@@ -35,7 +35,27 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// The AWS default chain: environment, profile, SSO, web identity, container, instance.
+/// What the AWS default chain is to start from and to end with. By default neither.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct AwsSource {
+    /// The profile to read, instead of the one that `AWS_PROFILE` names.
+    pub profile: Option<String>,
+    /// The role to assume with what the chain finds.
+    pub role: Option<AwsRole>,
+}
+
+/// A role of IAM to assume, by STS.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AwsRole {
+    /// Its ARN.
+    pub arn: String,
+    /// What the session is called in logs of AWS. `None`: a name made of the time.
+    pub session_name: Option<String>,
+    /// What the role's owner asks of others' accounts.
+    pub external_id: Option<String>,
+}
+
+/// The AWS default chain: environment, profile, SSO, web identity, container, instance; and a role assumed with that.
 pub struct AwsChain {
     provider: SharedCredentialsProvider,
     region: String,
@@ -56,19 +76,33 @@ impl AwsChain {
     ///
     /// # Errors
     /// [`ErrorClass::Internal`]: no region is known.
-    pub async fn from_environment(region: Option<String>, service: &'static str) -> Result<Self, WireError> {
+    pub async fn from_environment(
+        source: &AwsSource,
+        region: Option<String>,
+        service: &'static str,
+    ) -> Result<Self, WireError> {
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
             .build_https();
-        let found = aws_config::defaults(BehaviorVersion::latest()).http_client(http).load().await;
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+        if let Some(profile) = &source.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(region) = &region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        let found = loader.load().await;
         let region = region.or_else(|| found.region().map(ToString::to_string)).ok_or_else(|| {
             WireError::new(
                 ErrorClass::Internal,
                 "no AWS region: set AWS_REGION, or name it in the configuration or the AWS profile",
             )
         })?;
-        let provider = found
-            .credentials_provider()
+        let provider = match &source.role {
+            Some(role) => Some(SharedCredentialsProvider::new(role.provider(&found).await)),
+            None => found.credentials_provider(),
+        };
+        let provider = provider
             .ok_or_else(|| WireError::new(ErrorClass::UpstreamAuth, "no AWS credentials provider"))?;
         Ok(Self::from_provider(provider, region, service))
     }
@@ -137,6 +171,19 @@ impl AwsChain {
         let cached = cached.as_ref()?;
         let good = cached.expires.is_none_or(|expires| expires > SystemTime::now() + margin);
         good.then(|| cached.credential.clone())
+    }
+}
+
+impl AwsRole {
+    async fn provider(&self, chain: &SdkConfig) -> AssumeRoleProvider {
+        let mut role = AssumeRoleProvider::builder(&self.arn).configure(chain);
+        if let Some(name) = &self.session_name {
+            role = role.session_name(name);
+        }
+        if let Some(id) = &self.external_id {
+            role = role.external_id(id);
+        }
+        role.build().await
     }
 }
 

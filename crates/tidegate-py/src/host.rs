@@ -12,7 +12,7 @@ use pyo3::{
     types::{PyDict, PyMapping, PyString},
 };
 use serde_json::{Map, Value};
-use tidegate::{ChatRequest, Clocks, Host, Missing, model};
+use tidegate::{AwsRole, AwsSource, ChatRequest, Clocks, Host, Missing, model};
 use tidegate_wire::{
     WireError,
     dialect::openai_chat::Inbound,
@@ -226,9 +226,17 @@ impl<'py> Settings<'py> {
             return Ok(found.token(token));
         }
         let session = self.text("aws_session_token")?;
+        let source = self.aws_source(py)?;
         match (self.text("aws_access_key_id")?, self.text("aws_secret_access_key")?) {
+            (Some(_), Some(_)) if source.is_some() => {
+                let why = "excludes aws_profile_name and aws_role_name; give one of them";
+                Err(error::bad_argument(py, "aws_access_key_id", why))
+            }
             (Some(id), Some(secret)) => Ok(found.aws_keys(id, secret, session)),
-            (None, None) if session.is_none() => Ok(found),
+            (None, None) if session.is_none() => Ok(match source {
+                Some(source) => found.aws_source(source),
+                None => found,
+            }),
             (None, _) => Err(error::bad_argument(
                 py,
                 "aws_access_key_id",
@@ -240,6 +248,19 @@ impl<'py> Settings<'py> {
                 "is missing beside the other half of the key",
             )),
         }
+    }
+
+    /// The profile and the role, if either is given.
+    fn aws_source(&self, py: Python<'_>) -> PyResult<Option<AwsSource>> {
+        let profile = self.text("aws_profile_name")?;
+        let arn = self.text("aws_role_name")?;
+        let (session_name, external_id) = (self.text("aws_session_name")?, self.text("aws_external_id")?);
+        if arn.is_none() && (session_name.is_some() || external_id.is_some()) {
+            let why = "is missing: aws_session_name and aws_external_id are of a role";
+            return Err(error::bad_argument(py, "aws_role_name", why));
+        }
+        let role = arn.map(|arn| AwsRole { arn, session_name, external_id });
+        Ok((profile.is_some() || role.is_some()).then_some(AwsSource { profile, role }))
     }
 
     /// A `timeout` is how long this program waits for anything to come: for the connection, the reply's head, its first token,

@@ -5,7 +5,7 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use parking_lot::Mutex;
-use tidegate_engine::credentials::AwsChain;
+use tidegate_engine::credentials::{AwsChain, AwsSource};
 use tidegate_wire::WireError;
 use tokio::sync::OnceCell;
 
@@ -20,8 +20,8 @@ pub struct AwsChains {
     by_scope: Mutex<HashMap<Scope, Arc<OnceCell<Arc<AwsChain>>>>>,
 }
 
-/// Region and the service that is signed for.
-type Scope = (Option<String>, &'static str);
+/// Source, region and the service that is signed for.
+type Scope = (AwsSource, Option<String>, &'static str);
 
 impl AwsChains {
     /// The chain for signing requests to `service`.
@@ -33,12 +33,19 @@ impl AwsChains {
     /// Dropping the future gives up the look-up, or leaves it to the next in line; nothing is held.
     pub(crate) async fn chain(
         &self,
+        source: &AwsSource,
         region: Option<&str>,
         service: &'static str,
     ) -> Result<Arc<AwsChain>, WireError> {
         let region = region.map(str::to_owned);
-        let cell = self.by_scope.lock().entry((region.clone(), service)).or_default().clone();
-        let look_up = async || AwsChain::from_environment(region, service).await.map(Arc::new);
+        let cell = {
+            let mut by_scope = self.by_scope.lock();
+            if by_scope.len() >= MOST_KEPT {
+                by_scope.clear();
+            }
+            by_scope.entry((source.clone(), region.clone(), service)).or_default().clone()
+        };
+        let look_up = async || AwsChain::from_environment(source, region, service).await.map(Arc::new);
         cell.get_or_try_init(look_up).await.cloned()
     }
 }
@@ -48,3 +55,6 @@ impl fmt::Debug for AwsChains {
         f.debug_struct("AwsChains").finish_non_exhaustive()
     }
 }
+
+/// More than any program has on purpose: names of sessions may be made up for every call.
+const MOST_KEPT: usize = 1000;

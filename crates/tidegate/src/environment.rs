@@ -11,7 +11,7 @@ use tidegate_wire::{
     host::{AuthScheme, HOSTS, HostRow},
 };
 
-use crate::{Host, Key, Missing, settings};
+use crate::{AwsSource, Host, Key, Missing, settings};
 
 /// Looks a variable up.
 pub type Lookup<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -190,7 +190,7 @@ impl Reading {
         reading.region_alone(variables, &search);
         // The profile may name the region, and the chain takes these very keys from the environment.
         if matches!(reading.host.key, Key::AwsKeys { .. }) && reading.host.region.is_none() {
-            reading.host.key = Key::AwsChain;
+            reading.host.key = Key::AwsChain(AwsSource::default());
         }
         reading
     }
@@ -238,7 +238,7 @@ impl Reading {
             (None, Some((name, _))) => self.note(name, Verdict::NotUsed, format!("{AWS_ID} is missing")),
             (None, None) => {}
         }
-        search.first(&[AWS_PROFILE]).map(|(name, _)| (name, Key::AwsChain))
+        search.first(&[AWS_PROFILE]).map(|(name, _)| (name, Key::AwsChain(AwsSource::default())))
     }
 
     fn note(&mut self, variable: &'static str, verdict: Verdict, message: String) {

@@ -7,7 +7,7 @@
 use std::fmt;
 
 use http::{HeaderMap, HeaderName};
-use tidegate_engine::{Clocks, Credentials, HttpVersion, Target};
+use tidegate_engine::{Clocks, Credentials, HttpVersion, Target, credentials::AwsSource};
 use tidegate_wire::{
     auth::{AwsCredential, Credential, Secret},
     host::{AuthScheme, HOSTS, HostRow, row},
@@ -69,7 +69,7 @@ pub enum Key {
         session_token: Option<Secret>,
     },
     /// Whatever the AWS default chain finds, renewed before it expires.
-    AwsChain,
+    AwsChain(AwsSource),
 }
 
 /// Something that a host can't be called without.
@@ -87,7 +87,7 @@ impl Host {
     /// A host of this kind, of which nothing else is said yet. One of AWS's leaves its credentials to the default chain.
     pub fn new(kind: &'static HostRow) -> Self {
         let key = match kind.auth {
-            AuthScheme::Aws { .. } => Key::AwsChain,
+            AuthScheme::Aws { .. } => Key::AwsChain(AwsSource::default()),
             AuthScheme::Bearer | AuthScheme::Azure => Key::None,
         };
         Self {
@@ -192,6 +192,12 @@ impl Host {
         })
     }
 
+    /// What the AWS default chain finds, from this profile or by this role, in the place of any other credential.
+    #[must_use]
+    pub fn aws_source(self, source: AwsSource) -> Self {
+        self.key(Key::AwsChain(source))
+    }
+
     /// How to authenticate.
     #[must_use]
     pub fn key(mut self, key: Key) -> Self {
@@ -252,10 +258,10 @@ impl Host {
             AuthScheme::Bearer | AuthScheme::Aws { .. } => !own_url,
             AuthScheme::Azure => true,
         };
-        let region_wanted = match self.key {
+        let region_wanted = match &self.key {
             Key::AwsKeys { .. } => true,
             // It finds one.
-            Key::AwsChain => false,
+            Key::AwsChain(_) => false,
             Key::None | Key::ApiKey(_) | Key::Token(_) => {
                 !own_url && default.is_some_and(|url| url.contains("{region}"))
             }
@@ -275,7 +281,7 @@ impl Host {
     /// # Errors
     /// The first thing that is missing or that can't be used, by its setting's name. No value is repeated.
     pub fn check(&self) -> Result<(), Error> {
-        let aws = matches!(self.key, Key::AwsKeys { .. } | Key::AwsChain);
+        let aws = matches!(self.key, Key::AwsKeys { .. } | Key::AwsChain(_));
         if aws && !matches!(self.kind.auth, AuthScheme::Aws { .. }) {
             return Err(Error::configuration(format!("{} takes no AWS credentials", self.kind.name)));
         }
@@ -308,9 +314,9 @@ impl Host {
     pub async fn target(&self, chains: &AwsChains) -> Result<Target, Error> {
         self.check()?;
         let region = self.region.as_deref();
-        match self.key {
-            Key::AwsChain => {
-                let chain = chains.chain(region, self.service()).await?;
+        match &self.key {
+            Key::AwsChain(source) => {
+                let chain = chains.chain(source, region, self.service()).await?;
                 let region = chain.region().to_owned();
                 self.target_with(Credentials::Aws(chain), Some(&region))
             }
@@ -341,7 +347,7 @@ impl Host {
                     service: self.service(),
                 })
             }
-            (Key::None | Key::AwsChain, _) => Credential::Anonymous,
+            (Key::None | Key::AwsChain(_), _) => Credential::Anonymous,
         }
     }
 

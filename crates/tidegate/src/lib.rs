@@ -56,6 +56,7 @@ pub use error::Error;
 pub use host::{Host, Key, Missing};
 pub use response::{Answer, ChatResponse};
 pub use stream::ChatStream;
+pub use tidegate_engine::credentials::{AwsRole, AwsSource};
 pub use tidegate_engine::{
     CallRecord, Clock, Clocks, ConnectOptions, HttpVersion, Outcome, Provenance, Target,
 };

@@ -55,8 +55,13 @@ class _Host(TypedDict, total=False):
     api_key: str | None
     api_version: str | None
     aws_access_key_id: str | None
+    aws_external_id: str | None
+    aws_profile_name: str | None
     aws_region_name: str | None
+    # An ARN.
+    aws_role_name: str | None
     aws_secret_access_key: str | None
+    aws_session_name: str | None
     aws_session_token: str | None
     azure_ad_token: str | None
 
@@ -111,10 +116,6 @@ IGNORED = frozenset({"litellm_call_id", "litellm_metadata", "verbose"})
 # Arguments of LiteLLM's that change what a call does, and that nothing here does.
 UNSUPPORTED = frozenset(
     {
-        "aws_external_id",
-        "aws_profile_name",
-        "aws_role_name",
-        "aws_session_name",
         "aws_sts_endpoint",
         "aws_web_identity_token",
         "azure_password",

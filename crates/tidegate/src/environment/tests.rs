@@ -3,7 +3,7 @@
 use tidegate_wire::host::HOSTS;
 
 use super::{Discovered, VARIABLES, Verdict, aws_region, discover};
-use crate::{Host, Key};
+use crate::{AwsSource, Host, Key};
 
 type Pairs<'p> = &'p [(&'p str, &'p str)];
 
@@ -62,9 +62,9 @@ fn the_narrower_credential_comes_first() {
     let key = |from: usize| found(&aws[from..]).hosts[0].1.key.clone();
     assert!(matches!(key(0), Key::ApiKey(_)));
     assert!(matches!(key(1), Key::AwsKeys { session_token: None, .. }));
-    assert_eq!(key(3), Key::AwsChain);
+    assert_eq!(key(3), Key::AwsChain(AwsSource::default()));
     // The chain takes them from the same variables, and finds the region.
-    assert_eq!(found(&aws[1..3]).hosts[0].1.key, Key::AwsChain);
+    assert_eq!(found(&aws[1..3]).hosts[0].1.key, Key::AwsChain(AwsSource::default()));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn half_a_host_says_what_it_lacks() {
 #[test]
 fn half_a_key_beside_a_profile_is_said_though_the_host_is_there() {
     let found = found(&[("AWS_ACCESS_KEY_ID", "i"), ("AWS_PROFILE", "p")]);
-    assert_eq!(found.hosts[0].1.key, Key::AwsChain);
+    assert_eq!(found.hosts[0].1.key, Key::AwsChain(AwsSource::default()));
     assert_eq!(found.notes[0].verdict, Verdict::NotUsed);
 }
 
@@ -164,7 +164,7 @@ fn a_kind_takes_what_there_is_and_the_call_the_rest() {
     assert!(whole.check().is_ok() && matches!(whole.key, Key::Token(_)));
     assert_eq!(whole.api_version.as_deref(), Some("2024-10-21"));
     let nothing = Host::from_environment("bedrock", &|_| None).unwrap();
-    assert_eq!((nothing.key.clone(), nothing.region.clone()), (Key::AwsChain, None));
+    assert_eq!((nothing.key.clone(), nothing.region.clone()), (Key::AwsChain(AwsSource::default()), None));
     assert!(Host::from_environment("nobody", &|_| None).is_err());
 }
 

@@ -9,7 +9,7 @@ use tidegate_wire::{
 };
 
 use super::{Host, Key, Missing};
-use crate::AwsChains;
+use crate::{AwsChains, AwsSource};
 
 async fn ready(host: Host) -> Target {
     host.target(&AwsChains::default()).await.unwrap()
@@ -143,5 +143,5 @@ fn every_kind_that_has_a_constructor_is_known() {
     for kind in &HOSTS {
         assert_eq!(Host::of_kind(kind.name).unwrap().kind.name, row(kind.name).unwrap().name);
     }
-    assert_eq!(hosts[6].key, Key::AwsChain);
+    assert_eq!(hosts[6].key, Key::AwsChain(AwsSource::default()));
 }
