@@ -55,6 +55,7 @@ fn exception<'py>(
     facts.set_item("param", error.param())?;
     facts.set_item("upstream_status", error.upstream_status())?;
     facts.set_item("retry_after", error.retry_after().map(|wait| wait.as_secs_f64()))?;
+    facts.set_item("headers", readable(error.upstream_headers()))?;
     facts.set_item("call_id", error.call_id())?;
     let make = RAISED.import(py, "tidegate.exceptions", "Facts")?;
     make.call((), Some(&facts))?.call_method1("exception", (class,))

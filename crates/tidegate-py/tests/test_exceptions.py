@@ -49,6 +49,16 @@ def test_how_long_to_wait_is_told(backend):
     assert raised.value.response.headers["Retry-After"] == "7"
 
 
+@pytest.mark.parametrize("host", HOSTS)
+def test_the_backend_s_own_header_fields_are_there(backend, host):
+    """Its id of the request, for whoever asks its support."""
+    with pytest.raises(tidegate.RateLimitError) as raised:
+        completion(**backend.arguments(host, "error=429"))
+    headers = raised.value.response.headers
+    assert headers["Content-Type"] == "application/json" and raised.value.request_id in headers.values()
+    assert dict(pickle.loads(pickle.dumps(raised.value)).response.headers) == dict(headers)
+
+
 @pytest.mark.parametrize("scenario", ["truncate=3", "reset=3", "eof=3"])
 def test_a_stream_that_breaks_off_is_an_error_and_no_end(backend, scenario):
     stream = completion(**backend.arguments("openai", f"tokens=20 {scenario}"), stream=True)

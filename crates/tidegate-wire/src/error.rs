@@ -5,6 +5,7 @@
 
 use std::{fmt, time::Duration};
 
+use http::HeaderMap;
 use serde_json::Value;
 
 /// Who has to change something for the call to succeed.
@@ -162,6 +163,7 @@ struct Inner {
     inner_error: Option<Value>,
     upstream_status: Option<u16>,
     retry_after: Option<Duration>,
+    upstream_headers: HeaderMap,
 }
 
 impl WireError {
@@ -175,6 +177,7 @@ impl WireError {
             inner_error: None,
             upstream_status: None,
             retry_after: None,
+            upstream_headers: HeaderMap::new(),
         }))
     }
 
@@ -239,6 +242,13 @@ impl WireError {
         self
     }
 
+    /// Keeps the header fields that the backend answered with.
+    #[must_use]
+    pub fn with_upstream_headers(mut self, headers: HeaderMap) -> Self {
+        self.0.upstream_headers = headers;
+        self
+    }
+
     /// What kind of failure.
     pub fn class(&self) -> ErrorClass {
         self.0.class
@@ -287,6 +297,12 @@ impl WireError {
     /// How long the backend asks to wait before another attempt.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
+    }
+
+    /// Header fields that the backend answered with, such as its id of the request and what its limits have left. Empty where
+    /// it did not answer.
+    pub fn upstream_headers(&self) -> &HeaderMap {
+        &self.0.upstream_headers
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::{fmt, time::Duration};
 
+use http::HeaderMap;
 use tidegate_wire::{Blame, ErrorClass, Retry, WireError};
 
 /// Why a call, or the making of a [`Client`](crate::Client), failed.
@@ -54,6 +55,11 @@ impl Error {
     /// Status that the backend answered with; `None` if it did not answer, or failed inside a reply.
     pub fn upstream_status(&self) -> Option<u16> {
         self.cause.upstream_status()
+    }
+
+    /// Header fields that the backend answered with; empty if it did not answer, or failed inside a reply.
+    pub fn upstream_headers(&self) -> &HeaderMap {
+        self.cause.upstream_headers()
     }
 
     /// What went wrong, for people; the backend's own words where it gave some.

@@ -54,7 +54,7 @@ class Headers(Mapping[str, str]):
 
 
 class Response:
-    """What is known of a backend's refusal: its status, and `retry-after` where it asks for a pause."""
+    """What is known of a backend's refusal: its status and its header fields. `retry-after` is in seconds, whatever it came as."""
 
     def __init__(self, status_code: int, headers: Mapping[str, str] | None = None) -> None:
         self.status_code = status_code
@@ -110,7 +110,7 @@ class APIError(OpenAIError):
         self.call_id = call_id
         # What the `openai` package's classes have besides.
         self.request = None
-        self.request_id = None
+        self.request_id: str | None = None
         self.type = None
 
     def __str__(self) -> str:
@@ -224,11 +224,18 @@ class Facts:
         cls: type[APIError] = globals()[name]
         retry_after: float | None = facts.pop("retry_after")
         upstream_status: int | None = facts.pop("upstream_status")
-        headers = {} if retry_after is None else {"retry-after": f"{retry_after:g}"}
+        headers: dict[str, str] = dict(facts.pop("headers"))
+        if retry_after is not None:
+            # In whatever form it came, this is what it means.
+            headers["retry-after"] = f"{retry_after:g}"
         response = Response(upstream_status or cls.status_code, headers)
-        return cls(response=response, **facts)
+        made = cls(response=response, **facts)
+        made.request_id = next(filter(None, map(response.headers.get, _REQUEST_IDS)), None)
+        return made
 
 
+# Where backends say their id of the request.
+_REQUEST_IDS = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid")
 # Ours, and the class of the `openai` package that means the same.
 _SAME = {
     "OpenAIError": "OpenAIError",

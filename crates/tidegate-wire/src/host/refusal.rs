@@ -15,7 +15,10 @@ pub(super) fn decode(dialect: Dialect, status: u16, headers: &HeaderMap, body: &
         Dialect::OpenaiChat => openai_chat::decode_error_body(status, body),
         Dialect::BedrockConverse => bedrock_converse::decode_error(status, headers, body),
     };
-    error.with_upstream_status(status).with_retry_after(retry_after(headers))
+    error
+        .with_upstream_status(status)
+        .with_retry_after(retry_after(headers))
+        .with_upstream_headers(headers.clone())
 }
 
 /// The longer of `retry-after` and `retry-after-ms`: Azure was recorded sending `retry-after: 1` with
