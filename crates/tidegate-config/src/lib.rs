@@ -35,6 +35,8 @@ use tidegate::Host;
 use tidegate_engine::ConnectOptions;
 use tidegate_wire::auth::Secret;
 
+use sections::Scope;
+
 pub use models::Model;
 pub use problem::{Position, Problem, Severity};
 pub use targets::Targets;
@@ -242,9 +244,19 @@ impl Loaded {
 /// The configuration in `file`, or else what the environment offers. Relative paths in a file are relative to its folder.
 /// Files that it names are opened, to see whether they can be.
 pub fn load(file: Option<&Path>, environment: Environment<'_>) -> Loaded {
-    let Some(file) = file else {
-        return discover(environment);
-    };
+    match file {
+        Some(file) => load_file(file, environment, Scope::Gateway),
+        None => discover(environment),
+    }
+}
+
+/// What the file says of backends: hosts, models and how to connect. What it says of callers may refer to secrets that are not
+/// there, and keeps its defaults.
+pub fn load_backends(file: &Path, environment: Environment<'_>) -> Loaded {
+    load_file(file, environment, Scope::Backends)
+}
+
+fn load_file(file: &Path, environment: Environment<'_>, scope: Scope) -> Loaded {
     let name = file.display().to_string();
     let fail = |why: String| Loaded::failed(Problem::nowhere(Severity::Error, &name, "", why));
     match fs::metadata(file) {
@@ -256,13 +268,16 @@ pub fn load(file: Option<&Path>, environment: Environment<'_>) -> Loaded {
     }
     match fs::read_to_string(file) {
         Err(error) => fail(format!("can't be read: {error}")),
-        Ok(text) => sections::parse(&name, &text, environment, Some(file.parent().unwrap_or(Path::new("")))),
+        Ok(text) => {
+            let folder = file.parent().unwrap_or(Path::new(""));
+            sections::parse(&name, &text, environment, Some(folder), scope)
+        }
     }
 }
 
 /// The configuration in `text`; `file` is what the problems call it. Touches no file.
 pub fn parse(file: &str, text: &str, environment: Environment<'_>) -> Loaded {
-    sections::parse(file, text, environment, None)
+    sections::parse(file, text, environment, None, Scope::Gateway)
 }
 
 /// The configuration that the environment offers: hosts from the variables that their users already have.

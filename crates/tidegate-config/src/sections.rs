@@ -17,8 +17,23 @@ use crate::{
     scalar, tree,
 };
 
+/// What of a file is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All of it.
+    Gateway,
+    /// What it says of backends: hosts, models, how to connect. The rest is looked at for its keys only.
+    Backends,
+}
+
 /// Reads `text`. With a `folder`, relative paths start there, and the files named are opened to see whether they can be.
-pub(super) fn parse(file: &str, text: &str, environment: Environment<'_>, folder: Option<&Path>) -> Loaded {
+pub(super) fn parse(
+    file: &str,
+    text: &str,
+    environment: Environment<'_>,
+    folder: Option<&Path>,
+    scope: Scope,
+) -> Loaded {
     let root = match tree::read(text) {
         Ok(root) => root,
         Err((position, why)) => return Loaded::failed(syntax_problem(file, text, position, &why)),
@@ -28,7 +43,11 @@ pub(super) fn parse(file: &str, text: &str, environment: Environment<'_>, folder
     let field = Field { node: &root, path: String::new() };
     let mut config = Config::default();
     if let Some(section) = Section::of(&field, TOP_KEYS, &mut report) {
-        Reading { section: &section, config: &mut config, folder }.all(&mut report);
+        let mut reading = Reading { section: &section, config: &mut config, folder };
+        reading.backends(&mut report);
+        if scope == Scope::Gateway {
+            reading.callers(&mut report);
+        }
     }
     Loaded::of(config, report.problems)
 }
@@ -59,15 +78,18 @@ struct Reading<'r, 't> {
 }
 
 impl Reading<'_, '_> {
-    fn all(mut self, report: &mut Report<'_>) {
+    fn backends(&mut self, report: &mut Report<'_>) {
         self.hosts_and_models(report);
+        self.connect(report);
+    }
+
+    fn callers(&mut self, report: &mut Report<'_>) {
         self.master_key(report);
         self.listen(report);
         self.times_and_workers(report);
         if let Some(field) = self.section.field("limits") {
             limits(&field, &mut self.config.limits, report);
         }
-        self.connect(report);
         self.log(report);
     }
 

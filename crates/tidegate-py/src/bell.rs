@@ -18,6 +18,8 @@ use pyo3::{exceptions::PyOSError, prelude::*};
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
+    process::getpid,
+    thread::gettid,
 };
 
 /// What an event loop, or a thread, waits at for its calls.
@@ -66,10 +68,13 @@ impl Bell {
     /// # Errors
     /// What a signal's handler raises, such as `KeyboardInterrupt`.
     fn wait(&self, py: Python<'_>) -> PyResult<()> {
+        // Signals are the main thread's to handle; the others need not look.
+        let main = gettid() == getpid();
+        let limit = main.then_some(&SIGNAL_CHECK);
         loop {
             let rung = py.detach(|| {
                 let mut watched = [PollFd::new(&self.heard, PollFlags::IN)];
-                poll(&mut watched, Some(&SIGNAL_CHECK))
+                poll(&mut watched, limit)
             });
             py.check_signals()?;
             match rung {

@@ -143,6 +143,16 @@ impl Call {
         }
     }
 
+    /// Who answers, once a stream has begun: the kind of host, and its name for the model.
+    fn origin(&self) -> (String, String) {
+        match &self.state.lock().phase {
+            Phase::Streaming(streaming) => {
+                (streaming.origin.provider.to_owned(), streaming.origin.model.to_string())
+            }
+            _ => (String::new(), String::new()),
+        }
+    }
+
     /// The header fields of the backend's reply, once a stream has begun.
     fn headers<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let fields: Vec<(String, String)> = match &self.state.lock().phase {

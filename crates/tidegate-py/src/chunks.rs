@@ -12,6 +12,7 @@ use pyo3::{
 };
 use serde_json::{Value, json};
 use tidegate::{Event, FinishReason, Usage, hub::ToolKind};
+use tidegate_wire::host::{Dialect, row};
 
 use crate::{attempts::Origin, convert, shapes::Shapes, whole};
 
@@ -21,6 +22,8 @@ pub(crate) struct Chunks {
     created: u64,
     model: String,
     include_usage: bool,
+    /// Whether reasoning comes in signed blocks, to be given back as they are.
+    signs_reasoning: bool,
     /// What every chunk says; made for the first one.
     common: Option<Py<PyDict>>,
     extras: Vec<(String, Value)>,
@@ -38,6 +41,7 @@ impl Chunks {
             created: now(),
             model: origin.model.to_string(),
             include_usage: origin.include_usage,
+            signs_reasoning: row(origin.provider).is_some_and(|row| row.dialect != Dialect::OpenaiChat),
             common: None,
             extras: Vec::new(),
             begun: Vec::new(),
@@ -55,6 +59,10 @@ impl Chunks {
                 (choice, None)
             }
             Event::Reasoning { choice, text } => {
+                if self.signs_reasoning {
+                    let block = json!([{ "type": "thinking", "thinking": text }]);
+                    fields.set_item("thinking_blocks", convert::to_python(py, &block)?)?;
+                }
                 fields.set_item(intern!(py, "reasoning_content"), text)?;
                 (choice, None)
             }

@@ -61,7 +61,7 @@ impl Configuration {
     }
 
     fn read(file: &std::path::Path) -> Result<Self, Vec<Problem>> {
-        let loaded = tidegate_config::load(Some(file), &|name| std::env::var(name).ok());
+        let loaded = tidegate_config::load_backends(file, &|name| std::env::var(name).ok());
         let (config, warnings): (Config, _) = loaded.into_result()?;
         let hosts = config.descriptions()?;
         Ok(Self { hosts, engines: Engines::connecting(config.connect), warnings: lines(&warnings) })

@@ -4,7 +4,7 @@ use pyo3::{
     exceptions::{PyTypeError, PyValueError},
     intern,
     prelude::*,
-    types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple},
+    types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple},
 };
 use serde_json::Value;
 
@@ -101,6 +101,10 @@ fn write(value: &Bound<'_, PyAny>, path: &Path<'_>, out: &mut Vec<u8>) -> PyResu
         );
     } else if let Ok(number) = value.cast::<PyFloat>() {
         float(number.value(), path, out)?;
+    } else if let Ok(mapping) = value.cast::<PyMapping>() {
+        let copy = PyDict::new(value.py());
+        copy.update(mapping)?;
+        object(&copy, path, out)?;
     } else if let Some(dump) = value.getattr_opt(intern!(value.py(), "model_dump"))? {
         let without_none = PyDict::new(value.py());
         without_none.set_item(intern!(value.py(), "exclude_none"), true)?;

@@ -1,7 +1,8 @@
 //! The engine of this process: the thread that runs its reactor, and clients that use it.
 //!
 //! Made by the first call. A forked process has the parent's memory without the parent's threads, and shares its sockets and
-//! its epoll descriptor: so nothing of an engine from before the fork is used, closed or dropped there.
+//! its epoll descriptor: so nothing of an engine from before the fork is used, closed or dropped there. Locks are held only
+//! together with the interpreter's, which whoever forks holds: a child inherits none that is locked.
 
 use std::{
     io,
@@ -34,12 +35,6 @@ impl Engine {
     pub(crate) fn is_ours(&self) -> bool {
         self.process == std::process::id()
     }
-
-    fn make(options: ConnectOptions) -> Result<Self, Failure> {
-        let client = Client::builder().connect(options).build().map_err(Failure::Client)?;
-        let runtime = reactor().map_err(Failure::Thread)?;
-        Ok(Self { client, runtime, process: std::process::id() })
-    }
 }
 
 impl Engines {
@@ -50,24 +45,26 @@ impl Engines {
 
     /// The engine of this process.
     pub(crate) fn of_process(&self, py: Python<'_>) -> PyResult<Arc<Engine>> {
-        // Reading the system's certificates takes milliseconds; others may run.
-        py.detach(|| self.get_or_make()).map_err(|failure| match failure {
-            Failure::Client(error) => error::of_configuration(py, &error),
-            Failure::Thread(error) => {
-                PyRuntimeError::new_err(format!("tidegate cannot start its engine: {error}"))
-            }
-        })
-    }
-
-    fn get_or_make(&self) -> Result<Arc<Engine>, Failure> {
-        let mut current = self.current.lock();
-        if let Some(engine) = current.as_ref().filter(|engine| engine.is_ours()) {
-            return Ok(engine.clone());
+        if let Some(engine) = self.ours() {
+            return Ok(engine);
         }
-        let made = Arc::new(Engine::make(self.options.clone())?);
+        // Reading the system's certificates takes milliseconds; others may run, and fork: so nothing is locked meanwhile.
+        let client = py.detach(|| Client::builder().connect(self.options.clone()).build());
+        let client = client.map_err(|error| error::of_configuration(py, &error))?;
+        let runtime = reactor()
+            .map_err(|error| PyRuntimeError::new_err(format!("tidegate cannot start its engine: {error}")))?;
+        let made = Arc::new(Engine { client, runtime, process: std::process::id() });
+        let mut current = self.current.lock();
+        if let Some(others) = current.as_ref().filter(|engine| engine.is_ours()) {
+            return Ok(others.clone());
+        }
         // The parent's: its sockets are open there, and its thread is not here to be stopped.
         std::mem::forget(current.replace(made.clone()));
         Ok(made)
+    }
+
+    fn ours(&self) -> Option<Arc<Engine>> {
+        self.current.lock().as_ref().filter(|engine| engine.is_ours()).cloned()
     }
 }
 
@@ -97,16 +94,10 @@ fn reactor() -> io::Result<Handle> {
     Ok(handle)
 }
 
-enum Failure {
-    Client(tidegate::Error),
-    Thread(io::Error),
-}
-
 /// Number of idle connections that are kept for further calls, those of clients with a configuration apart.
 #[pyfunction]
 pub(crate) fn idle_connections() -> usize {
-    let current = ENGINES.current.lock();
-    current.as_ref().filter(|engine| engine.is_ours()).map_or(0, |engine| engine.client.idle_connections())
+    ENGINES.ours().map_or(0, |engine| engine.client.idle_connections())
 }
 
 /// For calls that no configuration is given for.

@@ -63,15 +63,19 @@ fn exception<'py>(
 
 /// The engine speaks of a gateway's credentials; here they are the program's.
 fn message(error: &Error, origin: Option<&Origin>) -> String {
-    match (error.class(), origin) {
-        (ErrorClass::UpstreamAuth, Some(origin)) => {
-            let status =
-                error.upstream_status().map(|status| format!(" (HTTP {status})")).unwrap_or_default();
-            format!("{} refused the credentials{status}", origin.provider)
+    match (error.class(), error.upstream_status(), origin) {
+        (ErrorClass::UpstreamAuth, Some(status), Some(origin)) => {
+            format!("{} refused the credentials (HTTP {status})", origin.provider)
+        }
+        // The chain has none, or its source failed.
+        (ErrorClass::UpstreamAuth, None, Some(origin)) => {
+            format!("{}: {}; or pass {AWS_KEYS}", origin.provider, error.message())
         }
         _ => error.message().to_owned(),
     }
 }
+
+const AWS_KEYS: &str = "aws_access_key_id and aws_secret_access_key, aws_profile_name or aws_role_name";
 
 /// The names are LiteLLM's, whose users' `except` clauses name them.
 fn class_of(error: &Error) -> &'static str {

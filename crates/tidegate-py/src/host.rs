@@ -211,7 +211,9 @@ impl<'py> Settings<'py> {
         let mapping = given.cast::<PyMapping>().map_err(|_| wrong_type("extra_headers", "a dict", &given))?;
         let mut headers = Vec::new();
         for item in mapping.items()?.iter() {
-            let pair = item.extract().map_err(|_| wrong_type("extra_headers", "a dict of str", &given))?;
+            let pair = item
+                .extract()
+                .map_err(|_| PyTypeError::new_err("extra_headers: names and values must be str"))?;
             headers.push(pair);
         }
         Ok(headers)
@@ -282,6 +284,9 @@ impl<'py> Settings<'py> {
     fn seconds(&self, name: &str) -> PyResult<Option<Duration>> {
         let Some(value) = self.given(name)? else { return Ok(None) };
         let seconds: f64 = value.extract().map_err(|_| wrong_type(name, "a number of seconds", &value))?;
+        if seconds == f64::INFINITY {
+            return Ok(Some(LONGEST));
+        }
         let positive = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero());
         let timeout = positive.ok_or_else(|| {
             PyValueError::new_err(format!("{name} must be a positive number of seconds, not {seconds}"))

@@ -17,6 +17,7 @@ def test_a_stream_put_together_is_the_whole_reply(backend, host, scenario):
     ours, theirs = built.choices[0], whole.choices[0]
     assert ours.message.content == theirs.message.content and ours.finish_reason == theirs.finish_reason
     assert ours.message.reasoning_content == theirs.message.reasoning_content
+    assert ours.message.thinking_blocks == theirs.message.thinking_blocks
     calls = [[(call.function.name, call.function.arguments) for call in choice.message.tool_calls or ()] for choice in (ours, theirs)]
     assert calls[0] == calls[1] and len(calls[0]) == (2 if "tools" in scenario else 0)
     assert built.usage.completion_tokens == whole.usage.completion_tokens

@@ -4,6 +4,7 @@ import asyncio
 import copy
 import json
 import pickle
+import types
 
 import pytest
 
@@ -90,7 +91,12 @@ def test_tools(backend, host):
 def test_replies_can_be_dumped_copied_compared_and_changed(backend):
     reply = completion(**backend.arguments("azure", "tokens=5 tools=1"))
     dumped = reply.model_dump()
-    assert json.loads(reply.json()) == json.loads(reply.model_dump_json(indent=2)) == dumped
+    assert reply.json() == json.loads(reply.model_dump_json(indent=2)) == dumped
+    assert reply.model_dump(include={"id"}) == {"id": reply.id} and "id" not in reply.model_dump(exclude={"id"})
+    with pytest.raises(TypeError, match="excluded"):
+        reply.model_dump(excluded={"id"})
+    changed = reply.model_copy(update={"id": "x"}, deep=True)
+    assert changed.id == "x" != reply.id and changed.choices[0] == reply.choices[0] is not changed.choices[0]
     assert reply.dict() == dumped and ModelResponse(**dumped) == reply and dict(reply).keys() == dumped.keys()
     assert "tool_calls" not in completion(**backend.arguments("azure")).model_dump(exclude_none=True)["choices"][0]["message"]
     assert pickle.loads(pickle.dumps(reply)) == reply == copy.deepcopy(reply)
@@ -156,17 +162,53 @@ def test_the_environment_and_the_default_provider(backend, monkeypatch):
 
 
 def test_a_schema_of_a_pydantic_model():
-    pydantic = pytest.importorskip("pydantic")
-    from tidegate import _request
+    """As the `openai` package makes it."""
+    import pydantic
+    from openai.lib._pydantic import to_strict_json_schema
+
+    from tidegate import _schema
+
+    class Gauge(pydantic.BaseModel):
+        """Where."""
+
+        name: str = pydantic.Field(description="its name")
 
     class Tide(pydantic.BaseModel):
-        height: float
-        note: str | None = None
+        type: str
+        default: str
+        height: float | None = None
+        gauge: Gauge = pydantic.Field(description="the nearest one")
+        others: list[Gauge]
+        either: Gauge | int
+        tree: list["Tide"]
 
-    wanted = _request._format(Tide)["json_schema"]
-    assert wanted["name"] == "Tide" and wanted["strict"]
-    assert wanted["schema"]["required"] == ["height", "note"] and wanted["schema"]["additionalProperties"] is False
+    for model in (Gauge, Tide):
+        made = _schema.strict(model.model_json_schema())
+        assert made == to_strict_json_schema(model)
+    assert list(made["$defs"]["Tide"]["properties"])[:2] == ["type", "default"]
+
+
+def test_replies_in_a_web_framework_s_schema():
+    fastapi = pytest.importorskip("fastapi")
+    app = fastapi.FastAPI()
+
+    @app.get("/")
+    def endpoint() -> ModelResponse:
+        return ModelResponse()
+
+    import pydantic
+
+    assert app.openapi()["paths"]["/"]
+    assert pydantic.create_model("Kept", reply=(ModelResponse, ...)).model_json_schema()["properties"]["reply"]["title"]
+
     assert pydantic.TypeAdapter(ModelResponse).dump_python(ModelResponse(id="1"))["id"] == "1"
+
+
+def test_a_reply_made_by_hand():
+    reply = ModelResponse()
+    assert reply.id and reply.choices[0].message.content is None and reply.choices[0].finish_reason == "stop"
+    reply = ModelResponse(choices=[{"message": {"content": "ebb"}}], usage={"prompt_tokens_details": {}})
+    assert reply.choices[0].message.content == "ebb" and reply.usage.prompt_tokens_details.cached_tokens is None
 
 
 @pytest.mark.parametrize(
@@ -194,6 +236,14 @@ def test_a_schema_of_a_pydantic_model():
         ({"fallbacks": "azure/x"}, TypeError, "fallbacks"),
         ({"mock_response": "x"}, tidegate.UnsupportedParamsError, "mock_response"),
         ({"response_format": int}, TypeError, "response_format"),
+        ({"fallbacks": [5]}, TypeError, "fallbacks"),
+        ({"fallbacks": [{"gpt-4o": ["azure/x"]}]}, TypeError, "fallbacks"),
+        ({"headers": "x"}, TypeError, "headers must be a dict"),
+        ({"extra_headers": {"a": 1}}, TypeError, "extra_headers: names and values must be str"),
+        ({"azure_ad_token_provider": "x"}, TypeError, "azure_ad_token_provider must be a function"),
+        ({"custom_llm_provider": 3}, TypeError, "custom_llm_provider must be a str"),
+        ({"langfuse_secret_key": "s"}, TypeError, "langfuse_secret_key"),
+        ({"vertex_credentials": "{}"}, tidegate.UnsupportedParamsError, "vertex_credentials"),
     ],
 )
 def test_wrong_arguments_are_named(backend, changes, kind, said):
@@ -203,6 +253,50 @@ def test_wrong_arguments_are_named(backend, changes, kind, said):
     with pytest.raises(kind) as raised:
         completion(**arguments)
     assert said in str(raised.value)
+
+
+def test_what_asks_for_nothing_is_let_through(backend):
+    """Notes for LiteLLM's logs, and switches that are off."""
+    arguments = backend.arguments("openai", "tokens=5") | {"base_url": None, "caching": False, "mock_response": ""}
+    notes = {"tags": ["a"], "model_info": {}, "no-log": True, "litellm_trace_id": "x", "organization": "org-1"}
+    timeouts = {"timeout": "20", "stream_timeout": float("inf")}
+    assert completion(**arguments, **notes, **timeouts).choices[0].message.content == TEXT
+
+
+def test_a_token_is_asked_for_only_where_it_is_wanted(backend):
+    asked = []
+
+    def provider():
+        asked.append(1)
+        return KEY
+
+    completion(**backend.arguments("openai", "tokens=1"), azure_ad_token_provider=provider)
+    completion(**backend.arguments("azure", "tokens=1"), azure_ad_token_provider=provider)
+    assert not asked
+    completion(**backend.arguments("azure", "tokens=1") | {"api_key": None}, azure_ad_token_provider=provider)
+    assert asked == [1]
+
+
+def test_any_mapping_is_a_dict(backend):
+    arguments = backend.arguments("openai", "tokens=5")
+    arguments["messages"] = [types.MappingProxyType(message) for message in arguments["messages"]]
+    assert completion(**arguments).choices[0].message.content == TEXT
+
+
+def test_no_aws_credentials_are_no_refusal(backend, monkeypatch, tmp_path):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    arguments = backend.arguments("bedrock")
+    del arguments["aws_access_key_id"], arguments["aws_secret_access_key"]
+    with pytest.raises(tidegate.AuthenticationError, match="bedrock: no AWS credentials.*aws_access_key_id"):
+        completion(**arguments)
+
+
+def test_the_stream_says_who_answers(backend):
+    arguments = backend.arguments("openai", "error=500") | {"fallbacks": [backend.arguments("azure", "tokens=1")]}
+    stream = completion(**arguments, stream=True)
+    assert (stream.custom_llm_provider, stream.model) == ("azure", "gpt-4o-prod")
 
 
 def test_what_is_missing_is_named_with_its_variable():

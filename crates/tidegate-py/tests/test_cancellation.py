@@ -365,6 +365,71 @@ def test_a_generator_abandoned_at_yield_is_closed_when_its_task_has_ended(backen
     assert asyncio.run(program()) < WITHIN_MS
 
 
+async def before_the_first_chunk(stream):
+    yield "an opening line"
+    async for chunk in stream:
+        yield chunk
+
+
+async def by_wait_for(stream):
+    while True:
+        yield await asyncio.wait_for(stream.__anext__(), 15)
+
+
+async def by_heartbeats(stream):
+    while True:
+        reading = asyncio.ensure_future(stream.__anext__())
+        while not reading.done():
+            await asyncio.wait({reading}, timeout=0.001)
+        yield reading.result()
+
+
+@pytest.mark.parametrize("way", [before_the_first_chunk, by_wait_for, by_heartbeats])
+def test_a_generator_whose_own_task_read_nothing_itself(backend, way):
+    """P5: the task that opened the stream stands for its reader."""
+    tag, arguments = backend.tagged("azure", "tokens=2000 interval=1ms")
+    kept = []
+
+    async def consumer():
+        kept.append(way(await acompletion(**arguments, stream=True)))
+        await kept[0].__anext__()
+        # Suspended in something else, as in `send`.
+        await asyncio.sleep(3600)
+
+    async def program():
+        task = asyncio.create_task(consumer())
+        await asyncio.to_thread(until, lambda: any(call["tokens_written"] > 3 for call in backend.seen(tag)))
+        cancelled = now_ns()
+        task.cancel()
+        await asyncio.wait({task})
+        return await asyncio.to_thread(backend.closed, tag, cancelled)
+
+    gc.disable()
+    try:
+        assert asyncio.run(program()) < WITHIN_MS
+    finally:
+        gc.enable()
+
+
+def test_who_opened_a_stream_may_go_while_another_task_reads(backend):
+    async def program():
+        streams = asyncio.Queue()
+
+        async def opener():
+            await streams.put(await acompletion(**backend.arguments("openai", "tokens=50 interval=1ms"), stream=True))
+            await asyncio.sleep(3600)
+
+        async def reader():
+            return [chunk async for chunk in await streams.get()]
+
+        opening, reading = asyncio.create_task(opener()), asyncio.create_task(reader())
+        await asyncio.sleep(0.03)
+        opening.cancel()
+        return await reading
+
+    assert len(asyncio.run(program())) == 52
+
+
 def test_a_task_that_takes_a_chunk_for_another_does_not_close(backend):
     """Heartbeats, prefetching and `wait_for` read in tasks of their own, which end well."""
 

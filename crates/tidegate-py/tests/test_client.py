@@ -11,6 +11,8 @@ from test_calls import TEXT, text_of
 from tidegate import AsyncClient, Client
 
 CONFIGURATION = """
+# What it says of callers means nothing to a client; this secret is not there.
+master_key: "${{GATEWAY_KEY}}"
 hosts:
   azure: {{ base_url: "{url}", api_key: "${{TIDE_KEY}}", api_version: 2024-10-21 }}
   spare: {{ kind: openai, base_url: "{url}/v1", api_key: "${{TIDE_KEY}}" }}
@@ -50,6 +52,12 @@ def test_what_is_said_once(backend):
     assert text_of(asyncio.run(streamed())) == TEXT
     with pytest.raises(TypeError, match="model"):
         Client(**arguments).completion(messages)
+    # Under whatever name it was said.
+    nowhere = Client(model, **arguments | {"api_base": "http://127.0.0.1:1"}, timeout=0.1)
+    reply = nowhere.completion(messages, base_url=arguments["api_base"], request_timeout=5)
+    assert reply.choices[0].message.content == TEXT
+    with pytest.raises(TypeError, match="'temperature'"):
+        Client(model, temprature=0)
 
 
 def test_names_and_hosts_of_a_configuration_file(config):

@@ -134,6 +134,43 @@ def test_retries_and_fallbacks(backend):
 def test_credentials_stay_with_their_vendor(backend):
     """A fallback to another vendor does not take the first one's key along."""
     first = backend.arguments("openai", "error=503")
-    with pytest.raises(tidegate.APIError) as raised:
+    with pytest.raises(tidegate.OpenAIError) as raised:
         completion(**first, fallbacks=["azure/x"])
     assert "AZURE" in str(raised.value)
+
+
+ADOPTED = """
+import tidegate
+# As `litellm.exceptions`: while something is raised, too.
+RateLimitError = tidegate.exceptions.RateLimitError
+import openai
+
+class Both(openai.RateLimitError, tidegate.RateLimitError):
+    pass
+
+try:
+    tidegate.completion("openai/x", [], mock_response="x", api_key="k")
+except openai.BadRequestError as error:
+    assert type(error) is tidegate.UnsupportedParamsError
+try:
+    raise tidegate.NotFoundError("no such model", "gpt-4", "openai")
+except openai.NotFoundError as error:
+    assert (error.model, error.llm_provider) == ("gpt-4", "openai")
+assert isinstance(RateLimitError("x", "openai", "gpt-4"), tidegate.OpenAIError)
+"""
+
+
+def test_the_openai_package_s_classes_whenever_it_is_imported():
+    """Whoever raises, in whatever order things are imported; a class with both as bases replaces no failure."""
+    subprocess.run([sys.executable, "-c", ADOPTED], check=True, timeout=30)
+
+
+def test_the_classes_are_related_as_litellm_s_are():
+    assert not issubclass(tidegate.RateLimitError, tidegate.APIError)
+    assert not issubclass(tidegate.Timeout, tidegate.APIConnectionError)
+    assert issubclass(tidegate.ContextWindowExceededError, tidegate.BadRequestError)
+    error = tidegate.APIError(502, "broken", "openai", "gpt-4")
+    assert (error.status_code, error.message, error.llm_provider, error.model) == (502, "broken", "openai", "gpt-4")
+    with pytest.raises(TypeError, match="mesage"):
+        tidegate.RateLimitError(mesage="x")
+    assert tidegate.__version__ and "exceptions" in dir(tidegate) and tidegate.BudgetExceededError

@@ -150,6 +150,62 @@ def test_a_generator_in_a_thread_ends_before_its_response(version, middleware, l
     assert left[0] in (asyncio.CancelledError, GeneratorExit) and left[1:] == [True]
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+@pytest.mark.parametrize("error", [TimeoutError("of a database"), FileNotFoundError("no file")])
+def test_a_generator_s_own_failure_stays_what_it_is(error, loop):
+    """`OSError` is what a server of ASGI 2.4 says, and what much else is."""
+
+    async def generator():
+        yield "one"
+        raise error
+
+    async def program():
+        reader = Reader("2.4", slow=False)
+        await StreamingResponse(generator())(reader.scope(), reader.receive, reader.send)
+
+    with pytest.raises(type(error), match=str(error)):
+        anyio.run(program, backend=loop)
+
+
+def test_what_a_generator_has_shielded_ends_first():
+    notes = []
+
+    async def generator():
+        try:
+            yield "one"
+            yield "two"
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.1)
+                notes.append("committed")
+            await anyio.sleep_forever()
+        except asyncio.CancelledError:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.01)
+            notes.append("told")
+            raise
+
+    asyncio.run(respond(generator, Reader("2.3", slow=False), middleware=False))
+    assert notes == ["committed", "told"]
+
+
+def test_an_iterator_of_the_program_s_own_is_closed():
+    class Chunks:
+        closed = False
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            return "more"
+
+        async def aclose(self):
+            self.closed = True
+
+    chunks = Chunks()
+    asyncio.run(respond(lambda: chunks, Reader("2.3", slow=True), middleware=False))
+    assert chunks.closed
+
+
 INSTALLED = """
 import asyncio, sys
 sys.path.insert(0, {tests!r})

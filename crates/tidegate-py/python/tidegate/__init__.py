@@ -11,6 +11,7 @@ Names, arguments, replies and exceptions are LiteLLM's, so a program that uses t
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._builder import stream_chunk_builder
@@ -34,17 +35,25 @@ if TYPE_CHECKING:
     from .exceptions import (
         APIConnectionError,
         APIError,
+        APIResponseValidationError,
         APIStatusError,
         AuthenticationError,
         BadGatewayError,
         BadRequestError,
+        BudgetExceededError,
         ContentPolicyViolationError,
         ContextWindowExceededError,
+        ImageFetchError,
         InternalServerError,
+        InvalidRequestError,
+        JSONSchemaValidationError,
+        MidStreamFallbackError,
         NotFoundError,
         OpenAIError,
+        PaymentRequiredError,
         PermissionDeniedError,
         RateLimitError,
+        RejectedRequestError,
         ServiceUnavailableError,
         Timeout,
         UnprocessableEntityError,
@@ -54,11 +63,13 @@ if TYPE_CHECKING:
 __all__ = [
     "APIConnectionError",
     "APIError",
+    "APIResponseValidationError",
     "APIStatusError",
     "AsyncClient",
     "AuthenticationError",
     "BadGatewayError",
     "BadRequestError",
+    "BudgetExceededError",
     "ChatCompletionDeltaToolCall",
     "ChatCompletionMessageToolCall",
     "Choices",
@@ -68,14 +79,20 @@ __all__ = [
     "CustomStreamWrapper",
     "Delta",
     "Function",
+    "ImageFetchError",
     "InternalServerError",
+    "InvalidRequestError",
+    "JSONSchemaValidationError",
     "Message",
+    "MidStreamFallbackError",
     "ModelResponse",
     "ModelResponseStream",
     "NotFoundError",
     "OpenAIError",
+    "PaymentRequiredError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RejectedRequestError",
     "ServiceUnavailableError",
     "StreamingChoices",
     "Timeout",
@@ -89,9 +106,20 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    # Exceptions are imported when somebody names one, or when one is raised.
+    # Exceptions are imported when somebody names one, or when one is raised; Starlette only by who has it.
     if name in __all__:
-        from . import exceptions
+        return getattr(importlib.import_module(".exceptions", __name__), name)
+    if name in _MODULES:
+        return importlib.import_module(f".{name}", __name__)
+    if name == "__version__":
+        from importlib.metadata import version
 
-        return getattr(exceptions, name)
+        return version("tidegate")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *_MODULES, "__version__"]
+
+
+_MODULES = ("exceptions", "fastapi")

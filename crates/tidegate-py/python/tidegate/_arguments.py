@@ -84,6 +84,7 @@ class _Sorted(TypedDict, total=False):
     extra_body: Mapping[str, Any] | None
     fallbacks: Sequence[str | Mapping[str, Any]] | None
     num_retries: int | None
+    organization: str | None
 
 
 class _OtherNames(TypedDict, total=False):
@@ -111,14 +112,37 @@ OTHER_NAMES = {
     "max_retries": "num_retries",
     "request_timeout": "timeout",
 }
-# Taken so that programs need not change; what they are for in LiteLLM is not done here.
-IGNORED = frozenset({"litellm_call_id", "litellm_metadata", "verbose"})
-# Arguments of LiteLLM's that change what a call does, and that nothing here does.
+# Taken so that programs need not change: notes for logs, prices and tables that LiteLLM keeps, and that nothing here does.
+IGNORED = frozenset(
+    {
+        "cooldown_time",
+        "id",
+        "input_cost_per_second",
+        "input_cost_per_token",
+        "logger_fn",
+        "model_info",
+        "no-log",
+        "output_cost_per_second",
+        "output_cost_per_token",
+        "proxy_server_request",
+        "shared_session",
+        "tags",
+        "verbose",
+    }
+)
+IGNORED_PREFIX = "litellm_"
+# Arguments of LiteLLM's that change what a call does, and that nothing here does. One that is false asks for nothing.
 UNSUPPORTED = frozenset(
     {
+        "additional_drop_params",
+        "allowed_openai_params",
+        "api_type",
+        "aws_bearer_token_bedrock",
         "aws_sts_endpoint",
         "aws_web_identity_token",
+        "azure_client_secret",
         "azure_password",
+        "azure_scope",
         "azure_username",
         "cache",
         "caching",
@@ -126,13 +150,33 @@ UNSUPPORTED = frozenset(
         "client_id",
         "client_secret",
         "context_window_fallback_dict",
+        "deployment_id",
+        "enable_json_schema_validation",
         "guardrails",
         "http_client",
+        "max_budget",
+        "max_fallbacks",
+        "mock_delay",
         "mock_response",
+        "mock_timeout",
         "mock_tool_calls",
         "model_list",
+        "prompt_id",
+        "retry_policy",
+        "retry_strategy",
+        "rpm",
         "ssl_verify",
         "tenant_id",
+        "tpm",
+        "use_in_pass_through",
+        "vertex_credentials",
+        "vertex_location",
+        "vertex_project",
     }
 )
 KNOWN = REQUEST | HOST | CALL | SORTED | frozenset(OTHER_NAMES) | IGNORED | UNSUPPORTED
+
+
+def looks_secret(name: str) -> bool:
+    """Whether an argument of this name is likely to be a credential, of another vendor or of a logging service."""
+    return name.lower().endswith(("_key", "_secret", "_token", "_credentials", "_password", "password", "secret"))

@@ -76,10 +76,22 @@ class _Answer:
                 self._add_calls(value)
             elif name in ("content", "reasoning_content", "refusal"):
                 self.text[name] = self.text.get(name, "") + value
+            elif name == "thinking_blocks":
+                self._add_thinking(value)
             elif isinstance(value, list):
                 self.delta_fields[name] = [*self.delta_fields.get(name, ()), *value]
             else:
                 self.delta_fields[name] = value
+
+    def _add_thinking(self, pieces: list[dict[str, Any]]) -> None:
+        """A block ends with its signature; withheld ones come whole."""
+        blocks = self.delta_fields.setdefault("thinking_blocks", [])
+        for piece in pieces:
+            last = blocks[-1] if blocks else {}
+            if piece.get("type") == last.get("type") == "thinking" and not last.get("signature"):
+                blocks[-1] = {**last, **piece, "thinking": last["thinking"] + piece["thinking"]}
+            else:
+                blocks.append(piece)
 
     def _add_calls(self, pieces: list[Any]) -> None:
         for piece in pieces:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from asyncio import current_task
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._arguments import Arguments, Messages
-from ._native import Bell
-from ._request import Prepared, prepare
+from ._native import Bell, Call
+from ._request import prepare
 from ._stream import CustomStreamWrapper
-from ._wait import wait, wait_blocking
+from ._wait import in_trio, wait, wait_blocking
 from .types.utils import ModelResponse
 
 if TYPE_CHECKING:
@@ -86,28 +87,30 @@ def completion(
     return ask_blocking(prepare(model, messages, {"stream": stream, **arguments}))
 
 
-async def ask(prepared: Prepared) -> ModelResponse | CustomStreamWrapper:
+async def ask(call: Call) -> ModelResponse | CustomStreamWrapper:
     """What the call comes to, for a task."""
     try:
-        found = await wait(prepared.call)
+        found = await wait(call)
     except BaseException:
-        prepared.call.close()
+        call.close()
         raise
-    return _result(prepared, found)
+    if found is not True:
+        response: ModelResponse = found
+        return response
+    stream = CustomStreamWrapper(call)
+    if not in_trio():
+        stream.opened_by(current_task())
+    return stream
 
 
-def ask_blocking(prepared: Prepared) -> ModelResponse | CustomStreamWrapper:
+def ask_blocking(call: Call) -> ModelResponse | CustomStreamWrapper:
     """What the call comes to, for a thread."""
     try:
-        found = wait_blocking(prepared.call, Bell())
+        found = wait_blocking(call, Bell())
     except BaseException:
-        prepared.call.close()
+        call.close()
         raise
-    return _result(prepared, found)
-
-
-def _result(prepared: Prepared, found: Any) -> ModelResponse | CustomStreamWrapper:
-    if found is True:
-        return CustomStreamWrapper(prepared.call, prepared.model, prepared.provider)
-    response: ModelResponse = found
-    return response
+    if found is not True:
+        response: ModelResponse = found
+        return response
+    return CustomStreamWrapper(call)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from ._arguments import Arguments, Messages
 from ._calls import ask, ask_blocking
-from ._native import Configuration
-from ._request import Prepared, prepare
+from ._native import Call, Configuration
+from ._request import in_order, prepare
 from ._stream import CustomStreamWrapper
 from .types.utils import ModelResponse
 
@@ -26,7 +26,7 @@ class _Client:
         **arguments: Unpack[Arguments],
     ) -> None:
         self._model = model
-        self._arguments: dict[str, Any] = dict(arguments)
+        self._arguments = in_order(arguments)
         self._configuration = None if config is None else Configuration(os.fspath(config))
         for warning in () if self._configuration is None else self._configuration.warnings:
             warnings.warn(warning, stacklevel=2)
@@ -36,13 +36,12 @@ class _Client:
         """The names that the configuration file has for models; beside them, `host/name` with each of its hosts."""
         return [] if self._configuration is None else self._configuration.models
 
-    def _prepared(self, messages: Messages, model: str | None, arguments: dict[str, Any]) -> Prepared:
+    def _prepared(self, messages: Messages, model: str | None, arguments: dict[str, Any]) -> Call:
         """What is given for one call takes the place of what was said before; `None` means not given, here too."""
         model = model or self._model
         if model is None:
             raise TypeError("model is missing: neither this call nor the client says one")
-        given = {name: value for name, value in arguments.items() if value is not None}
-        return prepare(model, messages, {**self._arguments, **given}, self._configuration)
+        return prepare(model, messages, {**self._arguments, **in_order(arguments)}, self._configuration)
 
     def __repr__(self) -> str:
         # Some of the values are keys.

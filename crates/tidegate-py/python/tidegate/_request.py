@@ -9,64 +9,64 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ._arguments import CALL, HOST, IGNORED, KNOWN, OTHER_NAMES, SORTED, UNSUPPORTED
+from . import _schema
+from ._arguments import CALL, HOST, IGNORED, IGNORED_PREFIX, KNOWN, OTHER_NAMES, SORTED, UNSUPPORTED, looks_secret
 from ._native import Call, Configuration, split_model
-
-
-class Prepared:
-    """A call, and who is asked first."""
-
-    __slots__ = ("call", "model", "provider")
-
-    def __init__(self, call: Call, model: str, provider: str) -> None:
-        self.call = call
-        self.model = model
-        self.provider = provider
 
 
 def prepare(
     model: str, messages: Any, arguments: Mapping[str, Any], configuration: Configuration | None = None
-) -> Prepared:
+) -> Call:
     """The call that these arguments ask for, of the configuration's hosts if there is one; nothing is sent."""
     if not isinstance(model, str) or not model:
         raise TypeError(f"model must be a str such as 'openai/gpt-4o', not {model!r}")
-    given = _in_order({"model": model, "messages": messages, **arguments})
+    given = in_order({"model": model, "messages": messages, **arguments})
     retries = given.pop("num_retries", 0)
     if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= 100:
         raise ValueError(f"num_retries must be a whole number from 0 to 100, not {retries!r}")
     fallbacks = given.pop("fallbacks", ())
     if isinstance(fallbacks, (str, Mapping)) or not isinstance(fallbacks, Sequence):
         raise TypeError(f"fallbacks must be a list of models or of dicts, not {type(fallbacks).__name__}")
-    first = _candidate(given, configuration)
-    others = (_instead(given, fallback, configuration) for fallback in fallbacks)
-    candidates = [first, *(_candidate(other, configuration) for other in others)]
-    return Prepared(Call(candidates, retries, configuration), first[1]["name"], first[1]["host"])
+    others = [_instead(given, fallback, configuration) for fallback in fallbacks]
+    return Call([_candidate(each, configuration) for each in (given, *others)], retries, configuration)
 
 
-def _in_order(arguments: Mapping[str, Any]) -> dict[str, Any]:
+def in_order(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """What is given, each under one name."""
     given: dict[str, Any] = {}
     for name, value in arguments.items():
-        if value is None or name in IGNORED:
+        if value is None or name in IGNORED or name.startswith(IGNORED_PREFIX):
             continue
         if name in UNSUPPORTED:
+            if not value:
+                # It asks for nothing.
+                continue
             from .exceptions import UnsupportedParamsError
 
             raise UnsupportedParamsError(f"{name}: tidegate has no such argument", param=name)
         if name not in KNOWN:
-            _check_spelling(name)
+            _check_unknown(name)
         known = OTHER_NAMES.get(name, name)
-        if known == "extra_headers" and known in given:
-            value = {**given[known], **value}
-        elif known in given and known != name:
+        if known == "extra_headers":
+            value = {**given.get(known, {}), **_mapping(name, value)}
+        elif known in given and given[known] != value:
             raise TypeError(f"{name} and {known} say the same; give one of them")
         given[known] = value
     return given
 
 
-def _check_spelling(name: str) -> None:
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"{name} must be a dict, not {type(value).__name__}")
+    return value
+
+
+def _check_unknown(name: str) -> None:
+    """What nobody knows is the backend's own, unless it is a slip of the pen, or not meant to be sent."""
     import difflib
 
+    if looks_secret(name):
+        raise TypeError(f"no argument {name!r}, and it looks like a credential; what is to be sent goes into extra_body")
     close = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.85)
     if close:
         raise TypeError(
@@ -76,7 +76,9 @@ def _check_spelling(name: str) -> None:
 
 def _split(given: Mapping[str, Any], configuration: Configuration | None) -> tuple[str, str]:
     """The host, and its own name for the model."""
-    provider: str | None = given.get("custom_llm_provider")
+    provider: Any = given.get("custom_llm_provider")
+    if not isinstance(provider, (str, type(None))):
+        raise TypeError(f"custom_llm_provider must be a str, not {type(provider).__name__}")
     if configuration is None:
         return split_model(given["model"], provider)
     if provider is not None:
@@ -96,26 +98,33 @@ def _candidate(
             settings[argument] = value
         elif argument not in SORTED:
             body[argument] = value
-    if provider := given.get("azure_ad_token_provider"):
-        settings.setdefault("azure_ad_token", provider())
+    if organization := given.get("organization"):
+        settings["extra_headers"] = {"OpenAI-Organization": organization, **settings.get("extra_headers", {})}
+    provider = given.get("azure_ad_token_provider")
+    if provider is not None and not callable(provider):
+        raise TypeError(f"azure_ad_token_provider must be a function, not {type(provider).__name__}")
+    # Asked only if nothing else says by what right, and of nobody else's host.
+    wanted = host == "azure" or configuration is not None
+    if provider and wanted and not settings.keys() & {"api_key", "azure_ad_token"}:
+        settings["azure_ad_token"] = provider()
     for clock in ("timeout", "stream_timeout"):
-        if clock in settings:
-            settings[clock] = _seconds(settings[clock])
+        if clock in settings and (seconds := _seconds(settings.pop(clock))) is not None:
+            settings[clock] = seconds
     # For LiteLLM it is a note to oneself; OpenAI has a use for it, and only with `store`.
     if not given.get("store"):
         body.pop("metadata", None)
     if "response_format" in body:
         body["response_format"] = _format(body["response_format"])
     if extra := given.get("extra_body"):
-        if not isinstance(extra, Mapping):
-            raise TypeError(f"extra_body must be a dict, not {type(extra).__name__}")
-        body.update(extra)
+        body.update(_mapping("extra_body", extra))
     return body, settings
 
 
 def _instead(given: Mapping[str, Any], fallback: Any, configuration: Configuration | None) -> dict[str, Any]:
     """The same request for another backend. Credentials go to the host that they were given for, and to no other."""
-    changed = _in_order({"model": fallback} if isinstance(fallback, str) else dict(fallback))
+    changed = in_order({"model": fallback} if isinstance(fallback, str) else _mapping("fallbacks: each", fallback))
+    if not changed or any("/" in name or isinstance(value, list) for name, value in changed.items() if name not in KNOWN):
+        raise TypeError("fallbacks: a dict has arguments of a call, such as {'model': 'azure/gpt-4o', 'timeout': 5}")
     if not isinstance(changed.get("model", ""), str):
         raise TypeError(f"fallbacks: model must be a str, not {changed['model']!r}")
     after = {**given, **changed}
@@ -128,9 +137,14 @@ def _instead(given: Mapping[str, Any], fallback: Any, configuration: Configurati
 
 
 def _seconds(timeout: Any) -> Any:
-    """Of an `httpx.Timeout` what it allows for reading."""
+    """Of an `httpx.Timeout` what it allows for reading; of a text the number that it says. `None`: no limit of the call's."""
     if hasattr(timeout, "read") and hasattr(timeout, "connect"):
         return timeout.read or timeout.connect or timeout.pool
+    if isinstance(timeout, str):
+        try:
+            return float(timeout)
+        except ValueError:
+            return timeout
     return timeout
 
 
@@ -141,18 +155,5 @@ def _format(wanted: Any) -> Any:
     schema = getattr(wanted, "model_json_schema", None)
     if schema is None:
         raise TypeError(f"response_format must be a dict or a Pydantic model, not {wanted.__name__}")
-    strict = {"name": wanted.__name__, "schema": _strict(schema()), "strict": True}
-    return {"type": "json_schema", "json_schema": strict}
-
-
-def _strict(schema: Any) -> Any:
-    """As strict mode wants it: every field is required, and there are no others."""
-    if isinstance(schema, list):
-        return [_strict(item) for item in schema]
-    if not isinstance(schema, dict):
-        return schema
-    made = {name: _strict(value) for name, value in schema.items() if not (name == "default" and "type" in schema)}
-    if isinstance(made.get("properties"), dict) and made.get("type") == "object":
-        made["required"] = list(made["properties"])
-        made["additionalProperties"] = False
-    return made
+    made = {"name": wanted.__name__, "schema": _schema.strict(schema()), "strict": True}
+    return {"type": "json_schema", "json_schema": made}

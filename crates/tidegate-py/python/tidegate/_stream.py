@@ -4,7 +4,8 @@ It owns the call, and the call owns the backend: closing it, dropping it, or lea
 closes the backend's socket before the next statement. One more thing ends it. A generator that is abandoned at `yield`
 keeps this object alive and is told nothing, until the garbage collector comes by; but the task that iterated has ended by
 then. A task that is cancelled or fails therefore closes what it iterated last. One that ends well does not: it may have
-taken a chunk for another task, as `asyncio.wait_for` and heartbeats do.
+taken a chunk for another task, as `asyncio.wait_for` and heartbeats do. While no task reads, the one that opened the stream
+stands for its reader. Trio tells nobody that a task has ended: there an abandoned generator waits for the collector.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ class CustomStreamWrapper:
         "_call",
         "_callback",
         "_made",
+        "_opener",
         "_over",
         "_task",
         "_turn",
@@ -51,7 +53,7 @@ class CustomStreamWrapper:
         "response_headers",
     )
 
-    def __init__(self, call: Call, model: str, provider: str) -> None:
+    def __init__(self, call: Call) -> None:
         self._call = call
         self._bell: Bell | None = None
         self._made: list[ModelResponseStream] = []
@@ -63,11 +65,12 @@ class CustomStreamWrapper:
         self._turn = 0.0
         # Why it ended early, if nobody asked for that.
         self._why: str | None = None
-        # The task that iterated last, and what it calls at its end.
+        # The task that opened it, the one that iterated last, and what they call at their end. Weak: a task that lives long
+        # must not keep what it has dropped.
+        self._opener: _Task | None = None
         self._task: _Task | None = None
-        self._callback: Any = None
-        self.model = model
-        self.custom_llm_provider = provider
+        self._callback = functools.partial(_task_ended, weakref.ref(self))
+        self.custom_llm_provider, self.model = call.origin()
         self.response_headers = call.headers()
 
     @property
@@ -165,25 +168,36 @@ class CustomStreamWrapper:
         if not self._over:
             self._over = True
             self._why = why
+        self._forget_tasks()
+
+    def _forget_tasks(self) -> None:
         self._unfollow()
+        if self._opener is not None:
+            self._opener.remove_done_callback(self._callback)
+            self._opener = None
 
     def _say_why(self) -> None:
         if self._why is not None:
             raise RuntimeError(f"this stream was closed before its end: {self._why}")
 
+    def opened_by(self, task: _Task | None) -> None:
+        """Closes it if this task is cancelled or fails while no other one reads."""
+        if task is not None:
+            self._opener = task
+            task.add_done_callback(self._callback)
+
     def _follow(self, task: _Task | None) -> None:
         self._unfollow()
         if task is None or self._over:
             return
-        # Weak: a task that lives long must not keep what it has dropped.
-        self._callback = functools.partial(_task_ended, weakref.ref(self))
         self._task = task
-        task.add_done_callback(self._callback)
+        if task is not self._opener:
+            task.add_done_callback(self._callback)
 
     def _unfollow(self) -> None:
-        if self._task is not None:
-            self._task.remove_done_callback(self._callback)
-            self._task = self._callback = None
+        task, self._task = self._task, None
+        if task is not None and task is not self._opener:
+            task.remove_done_callback(self._callback)
 
     def close(self) -> None:
         """Stops the backend. What has not been given out is gone."""
@@ -207,9 +221,9 @@ class CustomStreamWrapper:
 
     def __del__(self) -> None:
         # Its maker may have failed.
-        if hasattr(self, "_callback"):
+        if hasattr(self, "response_headers"):
             self._call.close()
-            self._unfollow()
+            self._forget_tasks()
 
     def __repr__(self) -> str:
         state = "over" if self._over else "open"
@@ -218,7 +232,7 @@ class CustomStreamWrapper:
 
 def _task_ended(stream: weakref.ref[CustomStreamWrapper], task: _Task) -> None:
     owner = stream()
-    if owner is None or owner._task is not task:
+    if owner is None or (owner._task or owner._opener) is not task:
         return
     # `Task.exception()` would count as somebody's having looked at it, and asyncio would not report it any more.
     failed = not task.cancelled() and getattr(task, "_exception", None) is not None

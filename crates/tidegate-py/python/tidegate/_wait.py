@@ -34,7 +34,8 @@ class _Loop:
             return
         try:
             found = call.poll(self.bell)
-        except Exception as error:
+        except BaseException as error:
+            # Whatever it is, it is for who waits; the others are still to be woken.
             future.set_exception(error)
         else:
             if found is not None:

@@ -9,23 +9,32 @@ raised. Cancelling is no failure: `asyncio.CancelledError` is never turned into 
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 __all__ = [
     "APIConnectionError",
     "APIError",
+    "APIResponseValidationError",
     "APIStatusError",
     "AuthenticationError",
     "BadGatewayError",
     "BadRequestError",
+    "BudgetExceededError",
     "ContentPolicyViolationError",
     "ContextWindowExceededError",
+    "ImageFetchError",
     "InternalServerError",
+    "InvalidRequestError",
+    "JSONSchemaValidationError",
+    "MidStreamFallbackError",
     "NotFoundError",
     "OpenAIError",
+    "PaymentRequiredError",
     "PermissionDeniedError",
     "RateLimitError",
+    "RejectedRequestError",
     "Response",
     "ServiceUnavailableError",
     "Timeout",
@@ -70,48 +79,43 @@ class _Failure(Exception):
 
 
 class OpenAIError(_Failure):
-    """Every failure of a call."""
-
-
-class APIError(OpenAIError):
-    """A failure with what is known of it.
+    """Every failure of a call, with what is known of it.
 
     `status_code` is the HTTP status that stands for it, `message` what went wrong, `llm_provider` and `model` who was asked,
-    `code` the backend's own code, `param` the argument at fault, `response` the backend's refusal if it sent one,
-    `call_id` the call's id. What is not known is `None`.
+    `code` the backend's own code, `param` the argument at fault, `response` the backend's refusal if it sent one, `request_id`
+    the backend's id of the request, `call_id` the call's own. What is not known is `None`.
     """
 
     status_code: int = 500
+    # What LiteLLM's constructors take by position; they differ.
+    _order: ClassVar[tuple[str, ...]] = ("message", "llm_provider", "model", "response")
 
-    def __init__(
-        self,
-        message: str = "",
-        llm_provider: str | None = None,
-        model: str | None = None,
-        response: Any = None,
-        *,
-        status_code: int | None = None,
-        code: str | None = None,
-        param: str | None = None,
-        body: Any = None,
-        call_id: str | None = None,
-        **_: Any,
-    ) -> None:
-        Exception.__init__(self, message)
-        self.message = message
-        self.llm_provider = llm_provider
-        self.model = model
-        if status_code is not None:
-            self.status_code = status_code
-        self.response = response if response is not None else Response(self.status_code)
-        self.code = code
-        self.param = param
-        self.body = body
-        self.call_id = call_id
+    def __init__(self, *facts: Any, **named: Any) -> None:
+        adopt_openai()
+        if len(facts) > len(self._order):
+            raise TypeError(f"{type(self).__name__} takes {', '.join(self._order)}; {len(facts)} were given")
+        given = dict(zip(self._order, facts, strict=False))
+        if twice := given.keys() & named.keys():
+            raise TypeError(f"{type(self).__name__}: {min(twice)} is given twice")
+        given.update(named)
+        if unknown := given.keys() - _FACTS:
+            raise TypeError(f"{type(self).__name__} has no {min(unknown)}")
+        self.message: str = given.get("message") or ""
+        Exception.__init__(self, self.message)
+        self.llm_provider: str | None = given.get("llm_provider")
+        self.model: str | None = given.get("model")
+        if given.get("status_code") is not None:
+            self.status_code = given["status_code"]
+        response = given.get("response")
+        self.response: Any = Response(self.status_code) if response is None else response
+        self.code: str | None = given.get("code")
+        self.param: str | None = given.get("param")
+        self.body: Any = given.get("body")
+        self.call_id: str | None = given.get("call_id")
+        self.request_id: str | None = given.get("request_id")
         # What the `openai` package's classes have besides.
-        self.request = None
-        self.request_id: str | None = None
-        self.type = None
+        self.request: Any = given.get("request")
+        self.type: str | None = None
 
     def __str__(self) -> str:
         return self.message
@@ -124,31 +128,60 @@ class APIError(OpenAIError):
         return (_restored, (type(self), self.args, self.__dict__))
 
 
-def _restored(cls: type[APIError], args: tuple[Any, ...], state: dict[str, Any]) -> APIError:
+# The last three are LiteLLM's own notes.
+_FACTS = frozenset(
+    {
+        "body",
+        "call_id",
+        "code",
+        "llm_provider",
+        "message",
+        "model",
+        "param",
+        "request",
+        "request_id",
+        "response",
+        "status_code",
+        "litellm_debug_info",
+        "max_retries",
+        "num_retries",
+    }
+)
+
+
+def _restored(cls: type[OpenAIError], args: tuple[Any, ...], state: dict[str, Any]) -> OpenAIError:
     made = cls.__new__(cls, *args)
     made.args = args
     made.__dict__.update(state)
     return made
 
 
-class APIStatusError(APIError):
+class APIError(OpenAIError):
+    """A failure that is none of the others. They are its siblings, as LiteLLM's are."""
+
+    _order = ("status_code", "message", "llm_provider", "model", "request")
+
+
+class APIStatusError(OpenAIError):
     """The backend answered with a status that is no success, or would have."""
 
 
-class APIConnectionError(APIError):
+class APIConnectionError(OpenAIError):
     """No connection to the backend, or it broke off in the middle of the reply."""
 
 
-class Timeout(APIConnectionError):
+class Timeout(OpenAIError):
     """A deadline passed."""
 
     status_code = 408
+    _order = ("message", "model", "llm_provider")
 
 
 class BadRequestError(APIStatusError):
     """The request is wrong, or something in it can't be used."""
 
     status_code = 400
+    _order: ClassVar[tuple[str, ...]] = ("message", "model", "llm_provider", "response")
 
 
 class ContextWindowExceededError(BadRequestError):
@@ -161,6 +194,8 @@ class ContentPolicyViolationError(BadRequestError):
 
 class UnsupportedParamsError(BadRequestError):
     """A parameter that can't be honoured."""
+
+    _order = ("message", "llm_provider", "model", "status_code", "response")
 
 
 class AuthenticationError(APIStatusError):
@@ -179,12 +214,14 @@ class NotFoundError(APIStatusError):
     """No such model, deployment or path."""
 
     status_code = 404
+    _order = ("message", "model", "llm_provider", "response")
 
 
 class UnprocessableEntityError(APIStatusError):
     """The backend understood the request and can't follow it."""
 
     status_code = 422
+    _order = ("message", "model", "llm_provider", "response")
 
 
 class RateLimitError(APIStatusError):
@@ -211,17 +248,54 @@ class ServiceUnavailableError(APIStatusError):
     status_code = 503
 
 
+# What LiteLLM raises for things that nothing here does. They are here so that `except` clauses that name them can be
+# evaluated while something else is raised.
+
+
+class APIResponseValidationError(OpenAIError):
+    """Never raised here: a reply that does not follow its format is an `APIConnectionError`."""
+
+
+class BudgetExceededError(OpenAIError):
+    """Never raised here: there are no budgets."""
+
+
+class ImageFetchError(BadRequestError):
+    """Never raised here: nothing is fetched."""
+
+
+class InvalidRequestError(BadRequestError):
+    """Never raised here: `BadRequestError` is."""
+
+
+class JSONSchemaValidationError(OpenAIError):
+    """Never raised here: replies are not validated."""
+
+
+class MidStreamFallbackError(OpenAIError):
+    """Never raised here: once a stream has begun nothing is tried again."""
+
+
+class PaymentRequiredError(APIStatusError):
+    """Never raised here: a quota that is used up is a `RateLimitError`."""
+
+    status_code = 402
+
+
+class RejectedRequestError(BadRequestError):
+    """Never raised here: there are no guardrails."""
+
+
 class Facts:
     """What the engine says of a failure; for the engine alone."""
 
     def __init__(self, **facts: Any) -> None:
         self._facts = facts
 
-    def exception(self, name: str) -> APIError:
+    def exception(self, name: str) -> OpenAIError:
         """The exception of this class."""
-        adopt_openai()
         facts = self._facts
-        cls: type[APIError] = globals()[name]
+        cls: type[OpenAIError] = globals()[name]
         retry_after: float | None = facts.pop("retry_after")
         upstream_status: int | None = facts.pop("upstream_status")
         headers: dict[str, str] = dict(facts.pop("headers"))
@@ -229,9 +303,8 @@ class Facts:
             # In whatever form it came, this is what it means.
             headers["retry-after"] = f"{retry_after:g}"
         response = Response(upstream_status or cls.status_code, headers)
-        made = cls(response=response, **facts)
-        made.request_id = next(filter(None, map(response.headers.get, _REQUEST_IDS)), None)
-        return made
+        request_id = next(filter(None, map(response.headers.get, _REQUEST_IDS)), None)
+        return cls(response=response, request_id=request_id, **facts)
 
 
 # Where backends say their id of the request.
@@ -251,6 +324,7 @@ _SAME = {
     "RateLimitError": "RateLimitError",
     "InternalServerError": "InternalServerError",
 }
+_lock = threading.Lock()
 _adopted = False
 
 
@@ -261,10 +335,15 @@ def adopt_openai() -> None:
     # A package that is still being imported has not all of its classes yet.
     if _adopted or openai is None or not hasattr(openai, "InternalServerError"):
         return
-    _adopted = True
-    for ours, theirs in _SAME.items():
-        cls = globals()[ours]
-        cls.__bases__ = (*cls.__bases__, getattr(openai, theirs))
+    with _lock:
+        for ours, theirs in () if _adopted else _SAME.items():
+            cls = globals()[ours]
+            try:
+                cls.__bases__ = (*cls.__bases__, getattr(openai, theirs))
+            except TypeError:
+                # A class of the program's own has both as bases already, in an order that this one can't follow.
+                continue
+        _adopted = True
 
 
 adopt_openai()

@@ -3,7 +3,8 @@
 Starlette stops reading a generator whose reader has gone, and leaves it where it is. If that is an `await` of the
 generator's own, it gets `CancelledError`; if it is a `yield`, it gets nothing, and its `finally` waits for the garbage
 collector. Here it gets `CancelledError` once, wherever it is suspended, and its `finally` has finished, with all that it
-awaits, before the response is over. That holds under any middleware, with either version of ASGI's disconnect (2.3 and 2.4),
+awaits, before the response is over. What it has shielded with `anyio.CancelScope` ends first. An asynchronous iterator that is
+no generator has its `aclose()` called, if it has one. That holds under any middleware, with either version of ASGI's disconnect (2.3 and 2.4),
 and for generators that are no coroutines: those run in a thread, as ever, and a call of Tidegate's that they wait for is
 given up.
 
@@ -20,7 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -73,18 +74,22 @@ def _in_threads(response: _Response, content: Any) -> None:
 
 
 async def _respond(response: _Response, scope: Scope, receive: Receive, send: Send) -> None:
-    try:
-        await (_respond_in_trio if in_trio() else _respond_in_asyncio)(response, receive, send)
-    except OSError:
-        # How a server of ASGI 2.4 says it.
-        raise ClientDisconnect from None
+    async def sending(message: Any) -> None:
+        try:
+            await send(message)
+        except OSError:
+            # How a server of ASGI 2.4 says it.
+            raise ClientDisconnect from None
+
+    await (_respond_in_trio if in_trio() else _respond_in_asyncio)(response, receive, sending)
     if response.background is not None:
         await response.background()
 
 
 async def _respond_in_asyncio(response: _Response, receive: Receive, send: Send) -> None:
-    # A task of its own is cancelled once: what its clean-up awaits is left alone, even where whoever cancels this one does
-    # so again and again, as anyio does.
+    # The generator is cancelled by a scope of anyio's, so that what it has shielded goes on, and once only: what its clean-up
+    # awaits is left alone, even where whoever cancels this task does so again and again, as anyio does.
+    gone, told, clean_up = anyio.CancelScope(), anyio.CancelScope(), anyio.CancelScope(shield=True)
     given_up = False
     # Whether the generator has been told, or has ended: what it awaits from then on is its clean-up.
     leaving = False
@@ -97,14 +102,13 @@ async def _respond_in_asyncio(response: _Response, receive: Receive, send: Send)
 
     async def stream() -> None:
         nonlocal leaving
-        try:
-            await response.stream_response(send_while_there)
-        finally:
-            leaving = True
-            await _cancelled(response.body_iterator)
+        with gone, told:
+            try:
+                await _Once(response.stream_response(send_while_there), told)
+            finally:
+                told.shield = leaving = True
+                await _cancelled(response.body_iterator)
 
-    # Made now: the first one imports a part of anyio, which takes longer than a hang-up may.
-    clean_up = anyio.CancelScope(shield=True)
     streaming = asyncio.ensure_future(stream())
     watching = asyncio.ensure_future(_reader_gone(receive))
     interrupted: BaseException | None = None
@@ -114,7 +118,7 @@ async def _respond_in_asyncio(response: _Response, receive: Receive, send: Send)
         interrupted = cancelled
     given_up = not streaming.done()
     if not leaving:
-        streaming.cancel()
+        gone.cancel()
     watching.cancel()
     with clean_up:
         while not (streaming.done() and watching.done()):
@@ -169,7 +173,11 @@ async def _reader_gone(receive: Receive) -> None:
 async def _cancelled(body: Any) -> None:
     """Throws `CancelledError` into a generator that has not ended."""
     throw: Callable[[BaseException], Any] | None = getattr(body, "athrow", None)
-    if throw is None or getattr(body, "ag_frame", body) is None:
+    if throw is None:
+        # An iterator of the program's own: to close it is all that one can do.
+        await _closed(body)
+        return
+    if getattr(body, "ag_frame", body) is None:
         return
     try:
         await throw(asyncio.CancelledError("the reader of this response has gone"))
@@ -182,6 +190,28 @@ async def _cancelled(body: Any) -> None:
 async def _closed(body: Any) -> None:
     if close := getattr(body, "aclose", None):
         await close()
+
+
+class _Once:
+    """Awaits a coroutine that is to hear of a cancel once: after that the scope around it is shielded."""
+
+    def __init__(self, coroutine: Any, around: anyio.CancelScope) -> None:
+        self._coroutine = coroutine
+        self._around = around
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        step, value = self._coroutine.send, None
+        while True:
+            try:
+                awaited = step(value)
+            except StopIteration as stop:
+                return stop.value
+            try:
+                step, value = self._coroutine.send, (yield awaited)
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError):
+                    self._around.shield = True
+                step, value = self._coroutine.throw, error
 
 
 class _InThreads:

@@ -8,7 +8,8 @@ backend's own) are kept as they came.
 from __future__ import annotations
 
 import json
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+import time
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, ClassVar, TypeVar
 
 __all__ = [
@@ -76,18 +77,45 @@ class OpenAIObject:
         """Names and values of the fields."""
         return self._shown().items()
 
-    def model_dump(self, *, exclude_none: bool = False, exclude_unset: bool = False, **_: Any) -> _Fields:
+    def model_dump(
+        self,
+        *,
+        include: Iterable[str] | None = None,
+        exclude: Iterable[str] | None = None,
+        exclude_none: bool = False,
+        exclude_unset: bool = False,
+        exclude_defaults: bool = False,
+        **others: Any,
+    ) -> _Fields:
         """The fields as plain dicts and lists, all the way down.
 
-        `exclude_none` leaves out what is `None`, `exclude_unset` what the reply did not say. Other options of Pydantic's
-        are taken and mean nothing here.
+        `include` and `exclude` name fields of this object. `exclude_none` leaves out what is `None`; `exclude_unset` and
+        `exclude_defaults`, which are the same here, what the reply did not say. Those other options of Pydantic's that change
+        nothing are taken (`mode`, `by_alias`, `round_trip`, `warnings` ...).
         """
-        fields = self.__dict__ if exclude_unset else self._shown()
+        if unknown := others.keys() - _MEANINGLESS:
+            raise TypeError(f"model_dump has no option {min(unknown)}")
+        for option, names in (("include", include), ("exclude", exclude)):
+            if isinstance(names, Mapping):
+                raise TypeError(f"{option} must be names of fields; what is inside them can't be chosen")
+        unset = exclude_unset or exclude_defaults
+        shown = self.__dict__ if unset else self._shown()
         return {
-            name: _plain(value, exclude_none, exclude_unset)
-            for name, value in fields.items()
-            if not (exclude_none and value is None)
+            name: _plain(value, exclude_none, unset)
+            for name, value in shown.items()
+            if (include is None or name in include)
+            and (exclude is None or name not in exclude)
+            and not (exclude_none and value is None)
         }
+
+    def model_copy(self: _Object, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> _Object:
+        """A copy with these fields changed; `deep`: of all that it holds, too."""
+        # Imported by who needs it.
+        from copy import deepcopy
+
+        made = deepcopy(self) if deep else _restored(type(self), self.__dict__)
+        made.__dict__.update(update or {})
+        return made
 
     dict = model_dump
     to_dict = model_dump
@@ -97,9 +125,9 @@ class OpenAIObject:
         separators = (",", ":") if indent is None else None
         return json.dumps(self.model_dump(**options), indent=indent, separators=separators, ensure_ascii=False)
 
-    def json(self, **options: Any) -> str:
-        """The fields as JSON text; options as of `model_dump_json`."""
-        return self.model_dump_json(**options)
+    def json(self, **options: Any) -> _Fields:
+        """As `model_dump`: with LiteLLM it is no text either. `model_dump_json` gives that."""
+        return self.model_dump(**options)
 
     @classmethod
     def model_validate(cls: type[_Object], fields: Mapping[str, Any]) -> _Object:
@@ -121,6 +149,10 @@ class OpenAIObject:
         dump = core_schema.plain_serializer_function_ser_schema(lambda value: value.model_dump())
         return core_schema.no_info_plain_validator_function(made, serialization=dump)
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        return {"title": cls.__name__, "type": "object", "additionalProperties": True}
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, OpenAIObject) or type(other) is not type(self):
             return NotImplemented
@@ -139,6 +171,10 @@ class OpenAIObject:
         fields = {name: getattr(self, name) for name in self._fields}
         fields.update(self.__dict__)
         return fields
+
+
+# Options of Pydantic's that change nothing of what these objects hold.
+_MEANINGLESS = frozenset({"mode", "by_alias", "round_trip", "warnings", "context", "serialize_as_any", "fallback"})
 
 
 def _restored(cls: type[_Object], fields: dict[str, Any]) -> _Object:
@@ -264,7 +300,7 @@ class Delta(OpenAIObject):
 
 
 class Choices(OpenAIObject):
-    """One answer."""
+    """One answer. Made by hand, it is one that has ended well, as LiteLLM's is."""
 
     _fields = ("finish_reason", "index", "message")
     finish_reason: str | None = None
@@ -274,6 +310,7 @@ class Choices(OpenAIObject):
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
+        self.__dict__.setdefault("finish_reason", "stop")
         self.__dict__.setdefault("message", Message())
         _make(self, Message, "message")
         _make(self, ChoiceLogprobs, "logprobs")
@@ -296,7 +333,15 @@ class StreamingChoices(OpenAIObject):
 
 
 class UsageDetails(OpenAIObject):
-    """What tokens were: `cached_tokens`, `reasoning_tokens`, and whatever else the backend counts."""
+    """What tokens were: `cached_tokens`, `reasoning_tokens`, and whatever else the backend counts. `None`: it did not say."""
+
+    accepted_prediction_tokens: int | None = None
+    audio_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cached_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    rejected_prediction_tokens: int | None = None
+    text_tokens: int | None = None
 
 
 class Usage(OpenAIObject):
@@ -322,7 +367,7 @@ class Usage(OpenAIObject):
 
 
 class ModelResponse(OpenAIObject):
-    """A complete reply."""
+    """A complete reply. Made by hand, it has an id and an empty answer, as LiteLLM's has."""
 
     _fields = ("id", "created", "model", "object", "system_fingerprint", "choices", "usage")
     id: str = ""
@@ -335,7 +380,13 @@ class ModelResponse(OpenAIObject):
 
     def __init__(self, **fields: Any) -> None:
         super().__init__(**fields)
-        self.__dict__.setdefault("choices", [])
+        if "id" not in self.__dict__:
+            # Imported by who needs it.
+            from uuid import uuid4
+
+            self.__dict__["id"] = f"chatcmpl-{uuid4()}"
+        self.__dict__.setdefault("created", int(time.time()))
+        self.__dict__.setdefault("choices", [Choices()])
         _make(self, Choices, "choices")
         _make(self, Usage, "usage")
 
