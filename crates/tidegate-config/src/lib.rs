@@ -24,6 +24,7 @@ mod tests;
 
 use std::{
     fs,
+    io::Read as _,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     num::NonZero,
     path::{Path, PathBuf},
@@ -259,16 +260,15 @@ pub fn load_backends(file: &Path, environment: Environment<'_>) -> Loaded {
 fn load_file(file: &Path, environment: Environment<'_>, scope: Scope) -> Loaded {
     let name = file.display().to_string();
     let fail = |why: String| Loaded::failed(Problem::nowhere(Severity::Error, &name, "", why));
-    match fs::metadata(file) {
-        Err(error) => return fail(format!("can't be read: {error}")),
-        Ok(metadata) if metadata.len() > LARGEST_FILE => {
-            return fail(format!("is larger than {LARGEST_FILE} bytes: not a configuration"));
-        }
-        Ok(_) => {}
-    }
-    match fs::read_to_string(file) {
+    let mut text = String::new();
+    // A pipe and a device do not say how long they are.
+    let read = fs::File::open(file).and_then(|file| file.take(LARGEST_FILE + 1).read_to_string(&mut text));
+    match read {
         Err(error) => fail(format!("can't be read: {error}")),
-        Ok(text) => {
+        Ok(length) if length as u64 > LARGEST_FILE => {
+            fail(format!("is larger than {LARGEST_FILE} bytes: not a configuration"))
+        }
+        Ok(_) => {
             let folder = file.parent().unwrap_or(Path::new(""));
             sections::parse(&name, &text, environment, Some(folder), scope)
         }

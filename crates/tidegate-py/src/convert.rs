@@ -53,6 +53,8 @@ struct Path<'a> {
 enum Step<'a> {
     Name(&'a str),
     Index(usize),
+    /// What an object gave for itself.
+    Same,
 }
 
 impl Path<'_> {
@@ -66,6 +68,7 @@ impl Path<'_> {
             Step::Name(name) if before.is_empty() => name.to_owned(),
             Step::Name(name) => format!("{before}.{name}"),
             Step::Index(index) => format!("{before}[{index}]"),
+            Step::Same => before,
         }
     }
 }
@@ -92,13 +95,10 @@ fn write(value: &Bound<'_, PyAny>, path: &Path<'_>, out: &mut Vec<u8>) -> PyResu
         out.extend_from_slice(if value.is_true() { b"true" } else { b"false" });
     } else if value.is_instance_of::<PyInt>() {
         // JSON has whole numbers of any size; an enumeration's member is its number.
-        out.extend_from_slice(
-            value
-                .call_method1(intern!(value.py(), "__format__"), ("d",))?
-                .cast::<PyString>()?
-                .to_str()?
-                .as_bytes(),
-        );
+        let digits = value.call_method1(intern!(value.py(), "__format__"), ("d",)).map_err(|error| {
+            PyValueError::new_err(format!("{}: {}", path.text(), error.value(value.py())))
+        })?;
+        out.extend_from_slice(digits.cast::<PyString>()?.to_str()?.as_bytes());
     } else if let Ok(number) = value.cast::<PyFloat>() {
         float(number.value(), path, out)?;
     } else if let Ok(mapping) = value.cast::<PyMapping>() {
@@ -108,7 +108,9 @@ fn write(value: &Bound<'_, PyAny>, path: &Path<'_>, out: &mut Vec<u8>) -> PyResu
     } else if let Some(dump) = value.getattr_opt(intern!(value.py(), "model_dump"))? {
         let without_none = PyDict::new(value.py());
         without_none.set_item(intern!(value.py(), "exclude_none"), true)?;
-        write(&dump.call((), Some(&without_none))?, path, out)?;
+        // Deeper, though at the same place: it may give itself.
+        let dumped = dump.call((), Some(&without_none))?;
+        write(&dumped, &Path { outer: Some(path), step: Step::Same }, out)?;
     } else {
         let kind = value.get_type().name()?;
         return Err(PyTypeError::new_err(format!("{}: a {kind} can't be sent as JSON", path.text())));
@@ -126,7 +128,8 @@ fn string(text: &Bound<'_, PyString>, path: &Path<'_>, out: &mut Vec<u8>) -> PyR
 
 fn object(dict: &Bound<'_, PyDict>, path: &Path<'_>, out: &mut Vec<u8>) -> PyResult<()> {
     out.push(b'{');
-    for (at, (name, value)) in dict.iter().enumerate() {
+    // A copy: what is called for a value may change it, and so may another thread.
+    for (at, (name, value)) in dict.copy()?.iter().enumerate() {
         if at > 0 {
             out.push(b',');
         }

@@ -5,9 +5,13 @@
 //! together with the interpreter's, which whoever forks holds: a child inherits none that is locked.
 
 use std::{
-    io,
-    sync::{Arc, LazyLock},
+    io, panic,
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
+    time::Duration,
 };
 
 use parking_lot::Mutex;
@@ -48,8 +52,12 @@ impl Engines {
         if let Some(engine) = self.ours() {
             return Ok(engine);
         }
-        // Reading the system's certificates takes milliseconds; others may run, and fork: so nothing is locked meanwhile.
+        let making = Making::begin(py);
+        // So that a failure can be raised when there is no descriptor left to read a module with.
+        py.import("tidegate.exceptions")?;
+        // Reading the system's certificates takes milliseconds; others may run.
         let client = py.detach(|| Client::builder().connect(self.options.clone()).build());
+        drop(making);
         let client = client.map_err(|error| error::of_configuration(py, &error))?;
         let runtime = reactor()
             .map_err(|error| PyRuntimeError::new_err(format!("tidegate cannot start its engine: {error}")))?;
@@ -78,6 +86,53 @@ impl Drop for Engines {
     }
 }
 
+/// While there is one, nobody forks: what a library has locked for once would stay locked in the child.
+struct Making;
+
+impl Making {
+    fn begin(py: Python<'_>) -> Self {
+        while FORKING.load(Ordering::SeqCst) > 0 {
+            a_moment(py);
+        }
+        // Whoever forks looks at this with the interpreter's lock held, as it is here.
+        MAKING.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Making {
+    fn drop(&mut self) {
+        MAKING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// To be called before a fork: waits until no engine is being made, and keeps others from beginning.
+#[pyfunction]
+pub(crate) fn before_fork(py: Python<'_>) {
+    FORKING.fetch_add(1, Ordering::SeqCst);
+    while MAKING.load(Ordering::SeqCst) > 0 {
+        a_moment(py);
+    }
+}
+
+/// To be called after it, in either process.
+#[pyfunction]
+pub(crate) fn after_fork(child: bool) {
+    if child {
+        FORKING.store(0, Ordering::SeqCst);
+    } else {
+        FORKING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a thread of Python's, with the interpreter's lock released")]
+fn a_moment(py: Python<'_>) {
+    py.detach(|| thread::sleep(Duration::from_millis(1)));
+}
+
+static MAKING: AtomicU32 = AtomicU32::new(0);
+static FORKING: AtomicU32 = AtomicU32::new(0);
+
 /// The runtime of this process, in whose thread all its engines wait.
 fn reactor() -> io::Result<Handle> {
     static CURRENT: Mutex<Option<(u32, Handle)>> = Mutex::new(None);
@@ -86,7 +141,10 @@ fn reactor() -> io::Result<Handle> {
     if let Some((_, handle)) = current.as_ref().filter(|(maker, _)| *maker == process) {
         return Ok(handle.clone());
     }
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    // Without a descriptor for its signals, which nobody here listens to, it panics instead.
+    let runtime = panic::catch_unwind(|| Builder::new_current_thread().enable_all().build());
+    let runtime =
+        runtime.map_err(|_| io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error()))??;
     let handle = runtime.handle().clone();
     let run = move || runtime.block_on(std::future::pending::<()>());
     thread::Builder::new().name("tidegate".to_owned()).spawn(run)?;

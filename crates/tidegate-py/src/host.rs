@@ -197,7 +197,12 @@ impl<'py> Settings<'py> {
     fn text(&self, name: &str) -> PyResult<Option<String>> {
         let Some(value) = self.given(name)? else { return Ok(None) };
         match value.cast::<PyString>() {
-            Ok(text) => Ok(Some(text.to_str()?.to_owned())),
+            Ok(text) => match text.to_str() {
+                Ok(text) => Ok(Some(text.to_owned())),
+                Err(_) => Err(PyValueError::new_err(format!(
+                    "{name}: the text has half a surrogate pair and is no UTF-8"
+                ))),
+            },
             Err(_) => Err(wrong_type(name, "a str", &value)),
         }
     }

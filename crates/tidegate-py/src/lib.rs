@@ -47,6 +47,10 @@ use pyo3::prelude::*;
 mod native {
     #[pymodule_export]
     use super::{
-        bell::Bell, call::Call, configuration::Configuration, engine::idle_connections, host::split_model,
+        bell::Bell,
+        call::Call,
+        configuration::Configuration,
+        engine::{after_fork, before_fork, idle_connections},
+        host::split_model,
     };
 }

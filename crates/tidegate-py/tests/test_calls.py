@@ -5,6 +5,7 @@ import copy
 import json
 import pickle
 import types
+import unittest.mock
 
 import pytest
 
@@ -241,6 +242,9 @@ def test_a_reply_made_by_hand():
         ({"headers": "x"}, TypeError, "headers must be a dict"),
         ({"extra_headers": {"a": 1}}, TypeError, "extra_headers: names and values must be str"),
         ({"azure_ad_token_provider": "x"}, TypeError, "azure_ad_token_provider must be a function"),
+        ({"seed": 10**5000}, ValueError, "seed"),
+        ({"model": "openai/\ud800"}, ValueError, "model"),
+        ({"api_key": "\ud800"}, ValueError, "api_key"),
         ({"custom_llm_provider": 3}, TypeError, "custom_llm_provider must be a str"),
         ({"langfuse_secret_key": "s"}, TypeError, "langfuse_secret_key"),
         ({"vertex_credentials": "{}"}, tidegate.UnsupportedParamsError, "vertex_credentials"),
@@ -281,6 +285,37 @@ def test_any_mapping_is_a_dict(backend):
     arguments = backend.arguments("openai", "tokens=5")
     arguments["messages"] = [types.MappingProxyType(message) for message in arguments["messages"]]
     assert completion(**arguments).choices[0].message.content == TEXT
+
+
+class GivesItself:
+    def model_dump(self, **_):
+        return self
+
+
+class ChangesItsOwner:
+    def __init__(self, owner: dict):
+        self.owner = owner
+
+    def model_dump(self, **_):
+        self.owner["more"] = 1
+        return "x"
+
+
+def test_objects_that_misbehave_while_they_are_sent(backend):
+    """A mock gives itself for whatever it is asked; another thread may change what is being sent."""
+    arguments = backend.arguments("openai", "tokens=1")
+    with pytest.raises(ValueError, match=r"messages\[0\]: .*nested|messages\[0\] is nested"):
+        completion(arguments["model"], [GivesItself()], api_key=KEY)
+    with pytest.raises((ValueError, TypeError)):
+        completion(arguments["model"], [unittest.mock.MagicMock()], api_key=KEY)
+    message = dict(arguments["messages"][0])
+    message["name"] = ChangesItsOwner(message)
+    assert completion(**arguments | {"messages": [message]}).choices[0].message.content
+
+
+def test_the_backend_s_own_fields_win(backend):
+    arguments = backend.arguments("openai", "tokens=1") | {"extra_body": {"model": "gpt-4.1", "temperature": 0}}
+    assert completion(**arguments, temperature=1).choices[0].message.content
 
 
 def test_no_aws_credentials_are_no_refusal(backend, monkeypatch, tmp_path):

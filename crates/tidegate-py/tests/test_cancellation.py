@@ -4,6 +4,7 @@ Ids in docstrings are of the catalogue of how this has gone wrong elsewhere.
 """
 
 import asyncio
+import copy
 import gc
 import os
 import resource
@@ -478,6 +479,98 @@ def test_two_readers_of_one_stream_are_told(backend):
     asyncio.run(program())
 
 
+def test_a_second_reader_does_the_first_one_no_harm(backend):
+    async def program():
+        stream = await acompletion(**backend.arguments("openai", "tokens=9 first_token_delay=50ms"), stream=True)
+
+        async def read():
+            return [chunk async for chunk in stream]
+
+        first = asyncio.create_task(read())
+        await asyncio.sleep(0.01)
+        second = asyncio.create_task(read())
+        with pytest.raises(RuntimeError, match="somebody else"):
+            await second
+        return await first
+
+    assert len(asyncio.run(program())) == 11
+
+
+def test_a_reader_in_mid_heartbeat(backend):
+    """The task that waits for the next chunk is a helper: who made it is the reader."""
+    tag, arguments = backend.tagged("azure", STALL)
+
+    async def program():
+        async def consumer():
+            stream = await acompletion(**arguments, stream=True)
+            while True:
+                reading = asyncio.ensure_future(stream.__anext__())
+                while not reading.done():
+                    await asyncio.wait({reading}, timeout=0.01)
+
+        task = asyncio.create_task(consumer())
+        await in_phase(backend, tag, "stalled")
+        cancelled = now_ns()
+        task.cancel()
+        await asyncio.wait({task})
+        return await asyncio.to_thread(backend.closed, tag, cancelled)
+
+    assert asyncio.run(program()) < WITHIN_MS
+
+
+def test_a_stream_can_t_be_copied(backend):
+    stream = completion(**backend.arguments("openai", "tokens=3"), stream=True)
+    with pytest.raises(TypeError, match="copied"):
+        copy.copy(stream)
+    assert list(stream)
+
+
+def test_a_loop_that_is_closed_with_a_call_pending(backend):
+    """It goes, with its descriptors and its backend."""
+    tag, arguments = backend.tagged("openai", STALL)
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(consume(arguments, []))
+    loop.run_until_complete(in_phase(backend, tag, "stalled"))
+    loop.close()
+    gone, left = weakref.ref(loop), now_ns()
+    # What asyncio says of a task that nobody will run again is no matter here.
+    task._log_destroy_pending = False
+    del loop, task
+    gc.collect()
+    assert gone() is None and backend.closed(tag, left) < WITHIN_MS
+
+
+def test_no_descriptor_for_a_stream_s_wake_ups(backend):
+    """It fails once, and goes on when there is one."""
+    stream = completion(**backend.arguments("openai", "tokens=3"), stream=True)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        with pytest.raises(OSError):
+            next(stream)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with pytest.raises(RuntimeError, match="closed before its end"):
+        next(stream)
+
+
+def test_no_descriptors_for_an_engine(backend):
+    program = """
+import os, resource, sys
+from tidegate import completion
+import tidegate.exceptions
+free = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) - 1 + free,) * 2)
+try:
+    completion("openai/x", [{"role": "user", "content": "?"}], api_base="http://127.0.0.1:1", api_key="k")
+except Exception as error:
+    sys.exit(7)
+"""
+    for free in range(8):
+        finished = subprocess.run([sys.executable, "-c", program, str(free)], capture_output=True, timeout=30)
+        assert finished.returncode == 7, (free, finished.stderr)
+
+
 def test_closed_by_another_thread_while_one_waits(backend):
     tag, arguments = backend.tagged("openai", STALL)
     stream = completion(**arguments, stream=True)
@@ -608,6 +701,25 @@ def test_a_forked_process_makes_its_own_engine(backend):
     tag, stalling = backend.tagged("openai", "tokens=200 interval=20ms")
     program = FORKED.format(arguments=backend.arguments("openai", "tokens=2"), stalling=stalling)
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+def test_a_fork_while_another_thread_makes_the_engine(backend):
+    program = f"""
+import os, sys, threading, time, warnings
+warnings.simplefilter("ignore")
+from tidegate import completion
+arguments = {backend.arguments("openai", "tokens=1")!r}
+threading.Thread(target=completion, kwargs=arguments, daemon=True).start()
+time.sleep(float(sys.argv[1]) / 1000)
+child = os.fork()
+if child == 0:
+    completion(**arguments)
+    os._exit(7)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    for moment in range(8):
+        arguments = [sys.executable, "-c", program, str(moment / 2)]
+        assert subprocess.run(arguments, timeout=20).returncode == 7, moment
 
 
 def test_nothing_is_left_after_many_rounds(backend):

@@ -165,6 +165,19 @@ def test_the_openai_package_s_classes_whenever_it_is_imported():
     subprocess.run([sys.executable, "-c", ADOPTED], check=True, timeout=30)
 
 
+def test_whatever_stands_in_for_the_openai_package(backend):
+    program = f"""
+import sys, unittest.mock
+sys.modules["openai"] = unittest.mock.MagicMock()
+import tidegate
+try:
+    tidegate.completion(**{backend.arguments("openai", "error=429")!r})
+except tidegate.RateLimitError:
+    sys.exit(7)
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=30).returncode == 7
+
+
 def test_the_classes_are_related_as_litellm_s_are():
     assert not issubclass(tidegate.RateLimitError, tidegate.APIError)
     assert not issubclass(tidegate.Timeout, tidegate.APIConnectionError)

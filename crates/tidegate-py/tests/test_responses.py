@@ -19,6 +19,7 @@ from starlette.middleware.base import BaseHTTPMiddleware  # noqa: E402
 from starlette.requests import ClientDisconnect  # noqa: E402
 from starlette.routing import Route  # noqa: E402
 
+from tidegate import completion  # noqa: E402
 from tidegate.fastapi import StreamingResponse  # noqa: E402
 
 
@@ -204,6 +205,47 @@ def test_an_iterator_of_the_program_s_own_is_closed():
     chunks = Chunks()
     asyncio.run(respond(lambda: chunks, Reader("2.3", slow=True), middleware=False))
     assert chunks.closed
+
+
+def test_an_object_whose_iterator_is_a_generator():
+    notes = []
+
+    class Chunks:
+        async def __aiter__(self):
+            try:
+                while True:
+                    yield "more"
+            except asyncio.CancelledError:
+                notes.append("told")
+                raise
+            finally:
+                await asyncio.sleep(0.01)
+                notes.append("cleaned up")
+
+    asyncio.run(respond(Chunks, Reader("2.3", slow=True), middleware=False))
+    assert notes == ["told", "cleaned up"]
+
+
+def test_a_generator_in_a_thread_may_leave_its_stream_to_others(backend):
+    """A response that is over is no reason to close what somebody goes on with."""
+    from starlette.background import BackgroundTask
+
+    rest = []
+
+    async def program():
+        stream = completion(**backend.arguments("openai", "tokens=20"), stream=True)
+
+        def generator():
+            for _ in range(3):
+                yield next(stream).choices[0].delta.content or "-"
+
+        reader = Reader("2.3", slow=False)
+        reader.bodies = -100
+        response = StreamingResponse(generator(), background=BackgroundTask(lambda: rest.extend(stream)))
+        await response(reader.scope(), reader.receive, reader.send)
+
+    asyncio.run(program())
+    assert len(rest) == 22 - 3
 
 
 INSTALLED = """

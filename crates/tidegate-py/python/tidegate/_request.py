@@ -20,6 +20,8 @@ def prepare(
     """The call that these arguments ask for, of the configuration's hosts if there is one; nothing is sent."""
     if not isinstance(model, str) or not model:
         raise TypeError(f"model must be a str such as 'openai/gpt-4o', not {model!r}")
+    if not model.isprintable():
+        raise ValueError(f"model: {model!r} has characters that no name has")
     given = in_order({"model": model, "messages": messages, **arguments})
     retries = given.pop("num_retries", 0)
     if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries <= 100:
@@ -117,6 +119,8 @@ def _candidate(
         body["response_format"] = _format(body["response_format"])
     if extra := given.get("extra_body"):
         body.update(_mapping("extra_body", extra))
+        # As the backend is to be told.
+        settings["name"] = body.pop("model", name)
     return body, settings
 
 
@@ -139,7 +143,7 @@ def _instead(given: Mapping[str, Any], fallback: Any, configuration: Configurati
 def _seconds(timeout: Any) -> Any:
     """Of an `httpx.Timeout` what it allows for reading; of a text the number that it says. `None`: no limit of the call's."""
     if hasattr(timeout, "read") and hasattr(timeout, "connect"):
-        return timeout.read or timeout.connect or timeout.pool
+        return timeout.read
     if isinstance(timeout, str):
         try:
             return float(timeout)

@@ -16,7 +16,7 @@ import weakref
 from asyncio import current_task
 from time import monotonic
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from ._native import Bell, Call
 from ._wait import checkpoint, in_trio, wait, wait_blocking
@@ -82,6 +82,8 @@ class CustomStreamWrapper:
         return self
 
     async def __anext__(self) -> ModelResponseStream:
+        if self._busy:
+            _refuse()
         if not in_trio():
             task = current_task()
             if task is not self._task:
@@ -141,9 +143,9 @@ class CustomStreamWrapper:
             self._say_why()
             raise StopIteration
         self._begin()
-        if self._bell is None:
-            self._bell = Bell()
         try:
+            if self._bell is None:
+                self._bell = Bell()
             found = wait_blocking(self._call, self._bell)
         except BaseException as error:
             self._end(_why(error))
@@ -157,7 +159,7 @@ class CustomStreamWrapper:
 
     def _begin(self) -> None:
         if self._busy:
-            raise RuntimeError("somebody else is waiting for the next chunk of this stream already")
+            _refuse()
         self._busy = True
 
     def _end(self, why: str | None) -> None:
@@ -187,9 +189,9 @@ class CustomStreamWrapper:
             task.add_done_callback(self._callback)
 
     def _follow(self, task: _Task | None) -> None:
-        self._unfollow()
-        if task is None or self._over:
+        if task is None or self._over or _takes_one_chunk(task):
             return
+        self._unfollow()
         self._task = task
         if task is not self._opener:
             task.add_done_callback(self._callback)
@@ -225,9 +227,21 @@ class CustomStreamWrapper:
             self._call.close()
             self._forget_tasks()
 
+    def __copy__(self) -> CustomStreamWrapper:
+        raise TypeError("a stream has one backend and can't be copied; `chunks` has what it has given")
+
     def __repr__(self) -> str:
         state = "over" if self._over else "open"
         return f"<CustomStreamWrapper of {self.custom_llm_provider}/{self.model}: {state}, {self._at} chunks given>"
+
+
+def _takes_one_chunk(task: _Task) -> bool:
+    """Whether it was made for `__anext__` alone: it takes a chunk for another task, which is the reader."""
+    return getattr(task.get_coro(), "cr_code", None) is CustomStreamWrapper.__anext__.__code__
+
+
+def _refuse() -> NoReturn:
+    raise RuntimeError("somebody else is waiting for the next chunk of this stream already")
 
 
 def _task_ended(stream: weakref.ref[CustomStreamWrapper], task: _Task) -> None:

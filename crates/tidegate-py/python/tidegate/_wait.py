@@ -7,12 +7,16 @@ Never decides what becomes of a call whose waiting was broken off: whoever waits
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import functools
+import os
 import sys
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
-from ._native import Bell, Call
+from ._native import Bell, Call, after_fork, before_fork
 
 
 class _Loop:
@@ -25,9 +29,16 @@ class _Loop:
         loop.add_reader(self.bell.fileno(), self._rung)
 
     def _rung(self) -> None:
-        for number in self.bell.take():
-            if entry := self.waiting.get(number):
-                self._look(*entry)
+        rung = self.bell.take()
+        try:
+            while rung:
+                if entry := self.waiting.get(rung.pop()):
+                    self._look(*entry)
+        finally:
+            # Broken off by a signal's handler: the others are still to be woken.
+            for number in rung:
+                if entry := self.waiting.get(number):
+                    entry[1].get_loop().call_soon(self._look, *entry)
 
     def _look(self, call: Call, future: asyncio.Future[Any]) -> None:
         if future.done():
@@ -42,7 +53,8 @@ class _Loop:
                 future.set_result(found)
 
 
-_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = weakref.WeakKeyDictionary()
+# Weak on both sides: who waits is reached from here, and by that the loop itself.
+_loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Loop]] = weakref.WeakKeyDictionary()
 
 
 async def wait(call: Call) -> Any:
@@ -52,9 +64,10 @@ async def wait(call: Call) -> Any:
     if in_trio():
         return await _wait_in_trio(call)
     loop = asyncio.get_running_loop()
-    ours = _loops.get(loop)
+    ours = known() if (known := _loops.get(loop)) else None
     if ours is None:
-        ours = _loops[loop] = _Loop(loop)
+        ours = _Loop(loop)
+        _loops[loop] = weakref.ref(ours)
     found = call.poll(ours.bell)
     if found is not None:
         await asyncio.sleep(0)
@@ -121,12 +134,20 @@ async def _wait_in_trio(call: Call) -> Any:
     return found
 
 
+os.register_at_fork(
+    before=before_fork,
+    after_in_parent=functools.partial(after_fork, False),
+    after_in_child=functools.partial(after_fork, True),
+)
+
+
 class Work:
     """What a thread does for a task, step by step. The task may give a step up while the thread waits for a call."""
 
     def __init__(self) -> None:
         self._given_up = False
-        self._bell: Bell | None = None
+        # Of those threads of this work that wait now: it may have started some of its own.
+        self._bells: list[Bell] = []
         # What was waited for last.
         self._call: Call | None = None
 
@@ -137,12 +158,14 @@ class Work:
     def give_up(self) -> None:
         """Ends the wait of the thread, if it waits for a call now, and every later one of this step."""
         self._given_up = True
-        if bell := self._bell:
+        for bell in list(self._bells):
             bell.ring()
 
-    def end(self) -> None:
-        """The work is over, and with it what it waited for last: a traceback may keep the stream from being freed."""
-        if call := self._call:
+    def end(self, well: bool) -> None:
+        """The work is over. If it ended badly, so has what it waited for last: a traceback may keep the stream from being
+        freed.
+        """
+        if not well and (call := self._call):
             call.close()
         self._call = None
 
@@ -151,17 +174,16 @@ class Work:
         if self._given_up:
             raise asyncio.CancelledError("nobody waits for this any more")
 
-    def waiting_for(self, call: Call, bell: Bell) -> Work:
+    @contextlib.contextmanager
+    def waiting_for(self, call: Call, bell: Bell) -> Iterator[None]:
         self._call = call
-        self._bell = bell
-        return self
-
-    def __enter__(self) -> None:
-        # After the bell is known: who gives up from now on rings it.
-        self.check()
-
-    def __exit__(self, *_: object) -> None:
-        self._bell = None
+        self._bells.append(bell)
+        try:
+            # After the bell is known: who gives up from now on rings it.
+            self.check()
+            yield
+        finally:
+            self._bells.remove(bell)
 
 
 WORK: contextvars.ContextVar[Work] = contextvars.ContextVar("tidegate_work")

@@ -337,9 +337,12 @@ def adopt_openai() -> None:
         return
     with _lock:
         for ours, theirs in () if _adopted else _SAME.items():
-            cls = globals()[ours]
+            cls, same = globals()[ours], getattr(openai, theirs, None)
+            # What stands in for the package in a test may have anything under these names.
+            if not (isinstance(same, type) and issubclass(same, BaseException)):
+                continue
             try:
-                cls.__bases__ = (*cls.__bases__, getattr(openai, theirs))
+                cls.__bases__ = (*cls.__bases__, same)
             except TypeError:
                 # A class of the program's own has both as bases already, in an order that this one can't follow.
                 continue

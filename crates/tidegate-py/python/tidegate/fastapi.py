@@ -4,7 +4,8 @@ Starlette stops reading a generator whose reader has gone, and leaves it where i
 generator's own, it gets `CancelledError`; if it is a `yield`, it gets nothing, and its `finally` waits for the garbage
 collector. Here it gets `CancelledError` once, wherever it is suspended, and its `finally` has finished, with all that it
 awaits, before the response is over. What it has shielded with `anyio.CancelScope` ends first. An asynchronous iterator that is
-no generator has its `aclose()` called, if it has one. That holds under any middleware, with either version of ASGI's disconnect (2.3 and 2.4),
+no generator has its `aclose()` called, if it has one. The reader is watched from the beginning of the response: a generator that
+reads the request's body itself has to have read it before (Starlette asks for the same of servers of ASGI 2.3). That holds under any middleware, with either version of ASGI's disconnect (2.3 and 2.4),
 and for generators that are no coroutines: those run in a thread, as ever, and a call of Tidegate's that they wait for is
 given up.
 
@@ -69,8 +70,8 @@ def install() -> None:
 
 
 def _in_threads(response: _Response, content: Any) -> None:
-    if not isinstance(content, AsyncIterable):
-        response.body_iterator = _InThreads(content)
+    # What it is to be told by: the generator itself, where the content makes one.
+    response.body_iterator = content.__aiter__() if isinstance(content, AsyncIterable) else _InThreads(content)
 
 
 async def _respond(response: _Response, scope: Scope, receive: Receive, send: Send) -> None:
@@ -232,18 +233,18 @@ class _InThreads:
     async def athrow(self, error: BaseException) -> Any:
         throw = getattr(self._iterator, "throw", None)
         if throw is None:
-            self._end()
+            self._end(well=False)
             raise error
         return await self._step(lambda: throw(error))
 
     async def aclose(self) -> None:
         if close := getattr(self._iterator, "close", None):
             await anyio.to_thread.run_sync(close)
-        self._end()
+        self._end(well=False)
 
-    def _end(self) -> None:
+    def _end(self, well: bool) -> None:
         self.ag_frame = None
-        self._work.end()
+        self._work.end(well)
 
     async def _step(self, step: Callable[[], Any]) -> Any:
         if in_trio():
@@ -252,7 +253,7 @@ class _InThreads:
             ended, value = await self._outcome_in_asyncio(step)
         if not ended:
             return value
-        self._end()
+        self._end(isinstance(value, StopIteration))
         try:
             raise StopAsyncIteration if isinstance(value, StopIteration) else value
         finally:
@@ -269,7 +270,7 @@ class _InThreads:
             self._work.give_up()
             ended, value = await thread
             if ended:
-                self._end()
+                self._end(well=False)
             failed = ended and not isinstance(value, (StopIteration, asyncio.CancelledError))
             try:
                 if failed:
