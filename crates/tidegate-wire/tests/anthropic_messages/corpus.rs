@@ -4,9 +4,11 @@ use std::fs;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tidegate_wire::{
     ErrorClass,
+    client::{ClientDialect, Inbound},
+    dialect::anthropic_messages::{EncodeOptions, encode_request},
     host::{Dialect, ReplyPlan, row},
     hub::Event,
 };
@@ -15,7 +17,7 @@ use crate::{
     plan,
     recorded::corpus,
     replies::{Outcome, run},
-    summary::digest,
+    summary::{Digest, digest},
     support::{cuttings, read_json},
 };
 
@@ -198,6 +200,197 @@ fn every_recorded_reply_reaches_an_openai_caller_whole() {
         checked += 1;
     }
     println!("anthropic messages: {checked} replies translated for openai callers");
+}
+
+/// By the relay, which counts what the decoder counts.
+#[test]
+fn every_recorded_reply_is_relayed_byte_for_byte() {
+    let mut checked = 0;
+    for vector in good_replies() {
+        for body in &vector.replies {
+            let relay = ReplyPlan { client: ClientDialect::AnthropicMessages, ..plan(vector.streaming) };
+            for pieces in cuttings(body, 3) {
+                let relayed: Outcome<Bytes> = run(relay.reply("id", 1), &pieces);
+                assert_eq!(relayed.result, Ok(()), "{}", vector.id);
+                assert!(relayed.bytes() == *body, "{} changed on the way", vector.id);
+                assert_eq!(relayed.progress, run(relay.events(), &pieces).progress, "{}", vector.id);
+            }
+        }
+        checked += 1;
+    }
+    println!("anthropic messages: {checked} replies relayed byte for byte");
+}
+
+/// What OpenAI and Azure said reaches a caller of the Messages API, and is read there as it was meant.
+#[test]
+fn every_recorded_chat_reply_reaches_an_anthropic_caller_whole() {
+    let Some(root) = corpus() else { return };
+    let mut checked = 0;
+    for provider in ["openai", "azure"] {
+        let folder = root.join(provider);
+        let index = read_json(&folder.join("index.json"));
+        let entries = index.as_array().unwrap().iter();
+        for entry in entries.filter(|entry| entry["api"] == "chat" && entry["status"] == 200) {
+            let id = entry["id"].as_str().unwrap();
+            let file = entry["response_file"].as_str().unwrap();
+            let body = Bytes::from(fs::read(folder.join(file)).unwrap());
+            let streaming = file.ends_with(".sse");
+            if file.ends_with(".jsonl") || (entry["streaming"] == true) != streaming {
+                continue;
+            }
+            let chat = ReplyPlan { dialect: Dialect::OpenaiChat, ..plan(streaming) };
+            let events = run(chat.events(), std::slice::from_ref(&body)).items;
+            if events.iter().any(|event| matches!(event, Event::Finish { choice: 1.., .. })) {
+                // A message has one answer, and its callers can't ask for more.
+                continue;
+            }
+            let translated = ReplyPlan { client: ClientDialect::AnthropicMessages, ..chat };
+            let sent: Outcome<Bytes> = run(translated.reply("id", 1), &[body]);
+            assert_eq!(sent.result, Ok(()), "{id}");
+            let read = run(plan(streaming).events(), &[sent.bytes().into()]);
+            assert_eq!(read.result, Ok(()), "{id}");
+            check_alike(id, &digest(&read.items), &digest(&events), &events);
+            checked += 1;
+        }
+    }
+    println!("openai and azure chat: {checked} replies translated for anthropic callers");
+}
+
+fn check_alike(id: &str, got: &Digest, wanted: &Digest, events: &[Event]) {
+    let refusal: String = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Refusal { text, .. } => Some(text.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(got.text, wanted.text.clone() + &refusal, "{id}: text");
+    assert_eq!(got.reasoning, wanted.reasoning, "{id}: reasoning");
+    assert_eq!(got.tool_calls.len(), wanted.tool_calls.len(), "{id}: calls");
+    for (got, wanted) in got.tool_calls.iter().zip(&wanted.tool_calls) {
+        assert_eq!((&got.0, &got.1), (&wanted.0, &wanted.1), "{id}: call");
+        let parse = |arguments: &str| serde_json::from_str::<Value>(arguments).ok();
+        assert_eq!(parse(&got.2), parse(&wanted.2), "{id}: arguments");
+    }
+    let finish = match wanted.finish.as_deref() {
+        _ if !refusal.is_empty() => Some("content_filter"),
+        Some("stop") if !wanted.tool_calls.is_empty() => Some("tool_calls"),
+        Some("function_call") => Some("tool_calls"),
+        finish => finish,
+    };
+    assert_eq!(got.finish.as_deref(), finish, "{id}: finish");
+    let counts = |digest: &Digest| {
+        let usage = digest.usage.clone().unwrap_or_default();
+        let cached = usage.cached_tokens.unwrap_or(0);
+        // A Grok reported more cached tokens than tokens.
+        (usage.prompt_tokens.max(cached), usage.completion_tokens, cached)
+    };
+    assert_eq!(counts(got), counts(wanted), "{id}: usage");
+}
+
+/// What the hub models of a recorded request is written again as it was; what it has no place for is refused by name.
+#[test]
+fn every_recorded_request_survives_the_hub() {
+    let Some(root) = corpus() else { return };
+    let folder = root.join("anthropic");
+    let (mut same, mut refused) = (0, 0);
+    for entry in read_json(&folder.join("index.json")).as_array().unwrap() {
+        let Some(file) = entry["request_file"].as_str() else { continue };
+        let original = read_json(&folder.join(file));
+        // Not an object, or none that says anything: the provider refused it too.
+        let Ok(inbound) = Inbound::parse_as(ClientDialect::AnthropicMessages, original.to_string().into())
+        else {
+            assert_eq!(entry["status"], 400, "{file}");
+            continue;
+        };
+        let hub = match inbound.decode() {
+            Ok(hub) => hub,
+            Err(error) => {
+                assert_eq!(entry["status"], 400, "{file}: {error}");
+                continue;
+            }
+        };
+        match encode_request(&hub, &EncodeOptions { model: &hub.model }) {
+            Ok(body) => {
+                let body: Value = serde_json::from_slice(&body).unwrap();
+                assert_eq!(normal(body), normal(original), "{file}");
+                same += 1;
+            }
+            Err(error) => {
+                assert!(error.param().is_some(), "{file}: {error}");
+                refused += 1;
+            }
+        }
+    }
+    println!(
+        "anthropic messages: {same} recorded requests survive decode and encode, {refused} are refused by name"
+    );
+    assert!(same > 50);
+}
+
+/// What counts as the same request: text is a block of text, results of tools come first, what happens anyway is not said,
+/// and a budget is the level that it makes.
+fn normal(mut request: Value) -> Value {
+    let fields = request.as_object_mut().unwrap();
+    fields.retain(|name, value| {
+        !value.is_null()
+            && *value != Value::Bool(false)
+            && *value != Value::Array(Vec::new())
+            && name != "thinking"
+    });
+    if let Some(output) = fields.get_mut("output_config").and_then(Value::as_object_mut) {
+        output.shift_remove("effort");
+        if output.is_empty() {
+            fields.shift_remove("output_config");
+        }
+    }
+    // Without one the longest is asked for.
+    if fields.get("max_tokens").is_none_or(|limit| *limit == 32_000) {
+        fields.shift_remove("max_tokens");
+    }
+    let system = fields.shift_remove("system").map(blocks);
+    fields.extend(system.map(|system| ("system".to_owned(), system)));
+    // The cache is asked for where the last message ends.
+    let cache = fields.shift_remove("cache_control");
+    for tool in fields.get_mut("tools").and_then(Value::as_array_mut).into_iter().flatten() {
+        let tool = tool.as_object_mut().unwrap();
+        tool.retain(|name, value| *value != Value::Bool(false) && !(name == "description" && *value == ""));
+    }
+    let mut merged: Vec<Value> = Vec::new();
+    for mut message in fields.shift_remove("messages").unwrap().as_array().unwrap().clone() {
+        message["content"] = blocks(message["content"].take());
+        match merged.last_mut() {
+            Some(last) if last["role"] == message["role"] => {
+                let more = message["content"].as_array().unwrap().clone();
+                last["content"].as_array_mut().unwrap().extend(more);
+            }
+            _ => merged.push(message),
+        }
+    }
+    if let (Some(cache), Some(last)) = (cache, merged.last_mut()) {
+        let block = last["content"].as_array_mut().unwrap().last_mut().unwrap();
+        block.as_object_mut().unwrap().entry("cache_control").or_insert(cache);
+    }
+    fields.insert("messages".to_owned(), merged.into());
+    request
+}
+
+fn blocks(content: Value) -> Value {
+    let mut items = match content {
+        Value::String(text) => vec![json!({ "type": "text", "text": text })],
+        Value::Array(items) => items,
+        other => return other,
+    };
+    for block in &mut items {
+        if let Some(inside) = block.as_object_mut().unwrap().get_mut("content") {
+            *inside = blocks(inside.take());
+        }
+    }
+    items.retain(|block| {
+        block["type"] != "text" || !block["text"].as_str().unwrap_or_default().trim().is_empty()
+    });
+    items.sort_by_key(|block| block["type"] != "tool_result");
+    items.into()
 }
 
 /// O5: a stream that ends early is never a success, not even behind its stop reason.

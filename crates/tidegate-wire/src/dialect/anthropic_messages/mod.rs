@@ -1,7 +1,6 @@
 //! Anthropic's Messages API, both sides.
 //!
-//! As the callers' dialect: [`decode_request`] reads a request, [`stream_encoder`] and [`whole_encoder`] write a reply. As a
-//! backend's: [`encode_request`] writes a request, [`MessagesDecoder`] reads a reply, streamed or whole. Refusals and in-band
+//! As the callers' dialect ([`crate::client`]): `decode_request` reads a request, `encoder` writes a reply. As a backend's: [`encode_request`] writes a request, [`MessagesDecoder`] reads a reply, streamed or whole. Refusals and in-band
 //! errors have the same `error` object as OpenAI's relatives and are read with them ([`crate::dialect::openai_chat`]). Where both
 //! sides speak it, the relay ([`crate::reply`]) passes bytes on and only observes with the same decoder.
 //!

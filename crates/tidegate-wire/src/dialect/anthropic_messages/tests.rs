@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     ErrorClass, WireError,
+    client::{ClientDialect, Inbound, Operation},
     dialect::Encoder,
     dialect::openai_chat,
+    host::row,
     hub::{Event, FinishReason, ReplyStart, ToolKind, Usage},
 };
 
@@ -105,6 +107,78 @@ fn what_the_hub_models_is_written_again_as_it_was() {
         ],
     });
     assert_eq!(as_messages(request.clone()), request);
+}
+
+/// OpenAI's tools answer in text only, and its API refuses what is not its own.
+#[test]
+fn openai_itself_gets_what_it_takes() {
+    let image = |data: &str| json!({ "type": "image", "source": { "type": "base64", "media_type": "image/png", "data": data } });
+    let ephemeral = json!({ "type": "ephemeral" });
+    let call = |id: &str| json!({ "type": "tool_use", "id": id, "name": "look", "input": {} });
+    let request = json!({
+        "model": "m", "max_tokens": 5, "system": [{ "type": "text", "text": "Be brief.", "cache_control": ephemeral }],
+        "tools": [{ "name": "look", "input_schema": { "type": "object" }, "cache_control": ephemeral }],
+        "messages": [
+            { "role": "user", "content": "Look." },
+            { "role": "assistant", "content": [{ "type": "thinking", "thinking": "Hm.", "signature": "s" }, call("a"), call("b")] },
+            { "role": "user", "content": [
+                { "type": "tool_result", "tool_use_id": "a", "content": [{ "type": "text", "text": "Here." }, image("iVBO")] },
+                { "type": "tool_result", "tool_use_id": "b", "content": "Nothing.", "cache_control": ephemeral },
+                { "type": "text", "text": "Well?" },
+            ] },
+        ],
+    });
+    let inbound = Inbound::parse_as(ClientDialect::AnthropicMessages, request.to_string().into()).unwrap();
+    let sent = |model: &str| -> Value {
+        let endpoint = row("openai").unwrap().endpoint(None, None, None).unwrap();
+        serde_json::from_slice(&endpoint.prepare(&inbound, model).unwrap().outbound.body).unwrap()
+    };
+    let chat = sent("gpt-4o");
+    assert!(!chat.to_string().contains("cache_control") && !chat.to_string().contains("thinking"), "{chat}");
+    let shown: Vec<_> = chat["messages"].as_array().unwrap()[3..].to_vec();
+    assert_eq!(
+        shown,
+        [
+            json!({ "role": "tool", "tool_call_id": "a", "content": [
+                { "type": "text", "text": "Here." },
+                { "type": "text", "text": "(The tool's files follow in the next message.)" },
+            ] }),
+            json!({ "role": "tool", "tool_call_id": "b", "content": "Nothing." }),
+            json!({ "role": "user", "content": [{ "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBO" } }] }),
+            json!({ "role": "user", "content": "Well?" }),
+        ]
+    );
+    assert_eq!((chat.get("max_tokens"), chat.get("max_completion_tokens")), (Some(&json!(5)), None));
+    assert_eq!(
+        sent("gpt-5.6").get("max_completion_tokens"),
+        Some(&json!(5)),
+        "its reasoning models know the new name only"
+    );
+}
+
+/// The caller's own bytes but for the model's name, and the header fields that are a part of its request.
+#[test]
+fn a_request_is_relayed_to_anthropic() {
+    let body = r#"{ "max_tokens": 5, "model":"claude/x", "brand_new": [1.50], "messages": [{"role":"user","content":"x"}] }"#;
+    let prepared = |version: &str, operation| {
+        let inbound = Inbound::parse_as(ClientDialect::AnthropicMessages, body.into()).unwrap();
+        let mut headers = HeaderMap::new();
+        headers.insert("anthropic-version", version.parse().unwrap());
+        headers.insert("anthropic-beta", "files-api-2025-04-14".parse().unwrap());
+        let endpoint = row("anthropic").unwrap().endpoint(None, None, None).unwrap();
+        endpoint.prepare(&inbound.asking(operation, headers), "claude-x").unwrap().outbound
+    };
+    let outbound = prepared("2026-10-21", Operation::Generate);
+    assert_eq!(outbound.body, body.replace("claude/x", "claude-x"));
+    assert_eq!(outbound.uri, "https://api.anthropic.com/v1/messages");
+    assert_eq!(outbound.headers["anthropic-version"], "2026-10-21");
+    assert_eq!(outbound.headers["anthropic-beta"], "files-api-2025-04-14");
+    let counting = prepared("2031-01-01", Operation::CountTokens);
+    assert_eq!(counting.uri, "https://api.anthropic.com/v1/messages/count_tokens");
+    assert_eq!(
+        counting.headers["anthropic-version"], "2023-06-01",
+        "one that nobody here knows is not passed on"
+    );
 }
 
 #[test]

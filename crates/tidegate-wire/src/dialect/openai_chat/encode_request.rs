@@ -36,7 +36,7 @@ pub(crate) fn encode_request_as(request: &ChatRequest, shape: RequestShape<'_>) 
     let mut fields = Fields(Map::new());
     fields.put("model", shape.model);
     let foreign = shape.foreign_fields;
-    fields.put("messages", request.messages.iter().map(|of| message(of, foreign)).collect::<Vec<_>>());
+    fields.put("messages", messages(&request.messages, foreign));
     if !request.tools.is_empty() {
         fields.put("tools", request.tools.iter().map(|of| tool(of, foreign)).collect::<Vec<_>>());
     }
@@ -89,6 +89,47 @@ fn put_stream(request: &ChatRequest, shape: RequestShape<'_>, fields: &mut Field
         fields.put("stream_options", options.0);
     }
 }
+
+/// OpenAI takes nothing but text as a tool's result: what else there is follows the results of a turn, as the user's.
+fn messages(messages: &[Message], foreign: bool) -> Vec<Value> {
+    let mut out = Vec::with_capacity(messages.len());
+    let mut media: Vec<Part> = Vec::new();
+    for of in messages {
+        let results = of.parts.iter().filter_map(tool_result).flat_map(|result| &result.parts);
+        if of.role == Role::Tool && !foreign && results.clone().any(is_media) {
+            media.extend(results.filter(|part| is_media(part)).cloned());
+            out.push(message(&without_media(of), foreign));
+            continue;
+        }
+        if of.role != Role::Tool && !media.is_empty() {
+            out.push(message(&Message::of_parts(Role::User, std::mem::take(&mut media)), foreign));
+        }
+        out.push(message(of, foreign));
+    }
+    if !media.is_empty() {
+        out.push(message(&Message::of_parts(Role::User, media), foreign));
+    }
+    out
+}
+
+fn is_media(part: &Part) -> bool {
+    matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))
+}
+
+/// A tool's message whose results are text only, and say where the rest is.
+fn without_media(message: &Message) -> Message {
+    let mut message = message.clone();
+    for part in &mut message.parts {
+        if let Part::ToolResult(result) = part {
+            result.parts.retain(|part| !is_media(part));
+            result.parts.push(Part::text(MEDIA_FOLLOW));
+        }
+    }
+    message
+}
+
+/// Says no more than is evident, as it is shown to the model.
+const MEDIA_FOLLOW: &str = "(The tool's files follow in the next message.)";
 
 fn message(message: &Message, foreign: bool) -> Value {
     let mut fields = Fields(Map::new());
