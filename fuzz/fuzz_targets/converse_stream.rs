@@ -11,8 +11,8 @@ use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use tidegate_wire::{
-    client::{ClientDialect, Operation},
     WireError,
+    client::{ClientDialect, Operation},
     host::{Dialect, ReplyPlan},
     reply::{Progress, Reply},
 };

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use tidegate_wire::{
-    client::{ClientDialect, Operation},
     ErrorClass,
+    client::{ClientDialect, Operation},
     host::{Dialect, ReplyPlan},
     reply::{Progress, Reply},
 };

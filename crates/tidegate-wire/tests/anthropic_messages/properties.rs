@@ -4,7 +4,7 @@ use std::str;
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use tidegate_wire::hub::Event;
+use tidegate_wire::{client::ClientDialect, host::ReplyPlan, hub::Event};
 
 use crate::{
     fixtures::{folders, reply},
@@ -61,6 +61,13 @@ proptest! {
         for streaming in [true, false] {
             let events = run(plan(streaming).events(), &pieces);
             prop_assert_eq!(events.result.is_ok(), events.items.last() == Some(&Event::End));
+            let relay = ReplyPlan { client: ClientDialect::AnthropicMessages, ..plan(streaming) };
+            let relayed = run(relay.reply("id", 1), &pieces);
+            prop_assert_eq!(&relayed.result, &events.result);
+            prop_assert_eq!(&relayed.progress, &events.progress);
+            if relayed.result.is_ok() {
+                prop_assert!(body.starts_with(relayed.bytes().trim_ascii_end()), "relayed bytes are the backend's");
+            }
             let sent = run(plan(streaming).reply("id", 1), &pieces);
             prop_assert_eq!(&sent.result, &events.result);
             prop_assert_eq!(&sent.progress, &events.progress);

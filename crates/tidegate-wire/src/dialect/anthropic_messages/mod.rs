@@ -1,8 +1,9 @@
 //! Anthropic's Messages API, both sides.
 //!
-//! As the callers' dialect ([`crate::client`]): `decode_request` reads a request, `encoder` writes a reply. As a backend's: [`encode_request`] writes a request, [`MessagesDecoder`] reads a reply, streamed or whole. Refusals and in-band
-//! errors have the same `error` object as OpenAI's relatives and are read with them ([`crate::dialect::openai_chat`]). Where both
-//! sides speak it, the relay ([`crate::reply`]) passes bytes on and only observes with the same decoder.
+//! As the callers' dialect ([`crate::client`]): `decode_request` reads a request, `encoder` writes a reply. As a backend's:
+//! [`encode_request`] writes a request, [`MessagesDecoder`] reads a reply, streamed or whole. Refusals and in-band errors have
+//! the same `error` object as OpenAI's relatives and are read with them ([`crate::dialect::openai_chat`]). Where both sides
+//! speak it, the relay ([`crate::reply`]) passes bytes on and only observes with the same decoder.
 //!
 //! Facts are from the Anthropic SDK 2.12 and from recorded traffic (API version 2023-06-01).
 
