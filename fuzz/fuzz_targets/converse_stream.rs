@@ -12,6 +12,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use tidegate_wire::{
     WireError,
+    client::{ClientDialect, Operation},
     host::{Dialect, ReplyPlan},
     reply::{Progress, Reply},
 };
@@ -20,6 +21,8 @@ fuzz_target!(|input: &[u8]| {
     let Some((cut, lines)) = input.split_first() else { return };
     let body: Vec<u8> = lines.split(|byte| *byte == b'\n').flat_map(message).collect();
     let plan = ReplyPlan {
+        client: ClientDialect::OpenaiChat,
+        operation: Operation::Generate,
         dialect: Dialect::BedrockConverse,
         streaming: true,
         include_usage: true,
@@ -30,7 +33,7 @@ fuzz_target!(|input: &[u8]| {
     let (head, tail) = body.split_at(body.len() * usize::from(*cut) / 256);
     assert_eq!(events, run(plan.events(), &[head, tail]));
 
-    let sent = run(plan.openai_chat("id", 1), &[&body]);
+    let sent = run(plan.reply("id", 1), &[&body]);
     assert_eq!((&sent.result, &sent.progress), (&events.result, &events.progress));
     let read = run(ReplyPlan { dialect: Dialect::OpenaiChat, ..plan }.events(), &[&sent.items.concat()]);
     assert_eq!(read.result.is_ok(), sent.result.is_ok(), "{:?}", read.result);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
 use tidegate_wire::{
     ErrorClass,
+    client::{ClientDialect, Operation},
     host::{Dialect, ReplyPlan},
     reply::{Progress, Reply},
 };
@@ -14,13 +15,15 @@ use tidegate_wire::{
 fuzz_target!(|input: &[u8]| {
     // More answers than a short input can begin: a backend that sends more than was asked for is another matter.
     let plan = ReplyPlan {
+        client: ClientDialect::OpenaiChat,
+        operation: Operation::Generate,
         dialect: Dialect::OpenaiChat,
         streaming: input.first() != Some(&b'{'),
         include_usage: true,
         choices: 64,
         model: "m".to_owned(),
     };
-    let (relayed, failed, progress) = run(plan.openai_chat("id", 1), input);
+    let (relayed, failed, progress) = run(plan.reply("id", 1), input);
     let (_, events_failed, events_progress) = run(plan.events(), input);
     // What the decoder can't read the relay may pass on: it does not look at the types of fields that it doesn't use.
     if events_failed == Some(ErrorClass::Protocol) {

@@ -177,6 +177,7 @@ hosts:
     region: us-east-1
     access_key_id: AKIAENDTOEND
     secret_access_key: {KEY}
+  anthropic: {{ base_url: "{backends}", api_key: {KEY} }}
   wrong-key: {{ kind: openai, base_url: "{backends}/v1", api_key: bad-{KEY} }}
   nobody: {{ kind: openai, base_url: "http://127.0.0.1:{refusing_port()}/v1", api_key: {KEY} }}
 """

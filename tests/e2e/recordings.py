@@ -91,7 +91,7 @@ def corpus() -> Path | None:
 
 @cache
 def recorded() -> tuple[Exchange, ...]:
-    """Every recorded chat, Converse and ConverseStream exchange; none where the corpus is absent."""
+    """Every recorded chat, Messages, Converse and ConverseStream exchange; none where the corpus is absent."""
     if not corpus():
         return ()
     return tuple(exchange for provider in HOSTS for exchange in _of_provider(provider))
@@ -101,7 +101,7 @@ def _of_provider(provider: str):
     folder = corpus() / provider
     digests = json.loads((folder / "expect.json").read_text())
     for entry in json.loads((folder / "index.json").read_text()):
-        if entry["api"] in APIS:
+        if entry["api"] in APIS and entry["id"] != TWO_REPLIES:
             yield _exchange(provider, entry, digests[entry["id"]], (folder / entry["response_file"]).read_bytes())
 
 
@@ -110,6 +110,8 @@ def _exchange(provider: str, entry: dict, digest: dict, body: bytes) -> Exchange
         result = Result(failure=_refused(provider, entry, digest["body"]))
     elif provider == "bedrock":
         result = _bedrock(entry, digest, body)
+    elif provider == "anthropic":
+        result = _anthropic(digest)
     else:
         result = _chat(digest)
     faithful = provider == "openai" and entry["status"] == 200 and entry["response_fidelity"] == "raw"
@@ -177,6 +179,34 @@ def _bedrock_usage(usage: dict) -> dict:
     return counts | ({"prompt_tokens_details": details} if details else {})
 
 
+def _anthropic(digest: dict) -> Result:
+    answer = Answer(
+        text=digest["text"],
+        reasoning=digest["thinking"],
+        tool_calls=[(call["name"], json.loads(call["arguments"])) for call in digest["tool_calls"]],
+        tool_call_ids=[call["id"] for call in digest["tool_calls"]],
+        finish_reason=FINISH_REASONS[digest["stop_reason"]],
+    )
+    return Result(answers={0: answer}, usage=_anthropic_usage(digest["usage"]))
+
+
+def _anthropic_usage(usage: dict) -> dict:
+    """Anthropic's `input_tokens` leave out what was read from or written to the cache; OpenAI's `prompt_tokens` don't."""
+    read, written = (usage.get(f"cache_{what}_input_tokens") for what in ("read", "creation"))
+    prompt = usage["input_tokens"] + (read or 0) + (written or 0)
+    counts = {
+        "prompt_tokens": prompt,
+        "completion_tokens": usage["output_tokens"],
+        "total_tokens": prompt + usage["output_tokens"],
+    }
+    cached = {"cached_tokens": read, "cache_write_tokens": written}
+    thought = {"reasoning_tokens": usage.get("output_tokens_details", {}).get("thinking_tokens")}
+    for name, details in (("prompt_tokens_details", cached), ("completion_tokens_details", thought)):
+        details = {name: count for name, count in details.items() if count is not None}
+        counts |= {name: details} if details else {}
+    return counts
+
+
 def _refused(provider: str, entry: dict, body: dict) -> Failure:
     """An upstream's refusal as the caller is to see it: class by status, the backend's own words and code.
 
@@ -191,6 +221,10 @@ def _refused(provider: str, entry: dict, body: dict) -> Failure:
         named = entry["response_headers"].get("x-amzn-errortype", "").split(":")[0]
         code = named or None
     message = told["message"]
+    if provider == "anthropic":
+        # It has types only; the codes are those of the gateway's classes.
+        overflow = message.startswith("prompt is too long")
+        code = "context_length_exceeded" if overflow else "model_not_found" if status == 404 else None
     if kind == "upstream_authentication_error":
         message = f"the backend refused the gateway's credentials (HTTP {entry['status']})"
     return Failure(status=status, type=kind, message=message, code=code, param=told.get("param"))
@@ -214,7 +248,7 @@ def simulated() -> tuple[Exchange, ...]:
     """Exchanges that the simulator makes up, for every backend."""
     return tuple(
         _simulated(host, name, scenario, streaming, answer, counts)
-        for host in ("openai", "azure", "azure-v1", "bedrock")
+        for host in ("openai", "azure", "azure-v1", "bedrock", "anthropic")
         for name, scenario, answer, counts in SCENARIOS
         for streaming in (True, False)
     )
@@ -222,8 +256,8 @@ def simulated() -> tuple[Exchange, ...]:
 
 def _simulated(host: str, name: str, scenario: str, streaming: bool, answer: dict, counts: dict) -> Exchange:
     answer = Answer(**answer)
-    if host == "bedrock" and counts["reasoning"]:
-        # Converse shows the reasoning itself; OpenAI's chat completions only count it.
+    if host in ("bedrock", "anthropic") and counts["reasoning"]:
+        # Converse and Messages show the reasoning itself; OpenAI's chat completions only count it.
         answer.reasoning = SIMULATED_REASONING
     return Exchange(
         id=f"{host} {name} {'stream' if streaming else 'whole'}",
@@ -238,9 +272,9 @@ def _simulated(host: str, name: str, scenario: str, streaming: bool, answer: dic
 
 def _simulated_usage(host: str, prompt: int, completion: int, cached: int, reasoning: int) -> dict:
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-    if host == "bedrock":
+    if host in ("bedrock", "anthropic"):
         details = {"prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0}}
-        return usage | (details if cached else {})
+        return usage | (details if cached or host == "anthropic" else {})
     return usage | {
         "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
         "completion_tokens_details": {
@@ -252,8 +286,15 @@ def _simulated_usage(host: str, prompt: int, completion: int, cached: int, reaso
     }
 
 
-HOSTS = {"openai": ("openai",), "azure": ("azure", "azure-v1"), "bedrock": ("bedrock",)}
-APIS = ("chat", "converse", "converse-stream")
+HOSTS = {
+    "openai": ("openai",),
+    "azure": ("azure", "azure-v1"),
+    "bedrock": ("bedrock",),
+    "anthropic": ("anthropic",),
+}
+APIS = ("chat", "converse", "converse-stream", "messages")
+# A recording of two replies, one behind the other, which no backend sends.
+TWO_REPLIES = "anthropic/messages.payload.03-vercel-anthropic-tool-search-regex-1"
 FINISH_REASONS = {
     "end_turn": "stop",
     "stop_sequence": "stop",

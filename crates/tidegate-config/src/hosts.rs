@@ -52,6 +52,7 @@ fn host(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<Host> 
     match host.kind.auth {
         AuthScheme::Bearer => host.key = given(&section, "api_key", report).map_or(Key::None, Key::ApiKey),
         AuthScheme::Azure => azure(&mut host, &section, report),
+        AuthScheme::Anthropic => host.key = key_or_token(&section, report),
         AuthScheme::Aws { .. } => aws(&mut host, &section, report),
     }
     host.missing().into_iter().for_each(|what| missing(what, host.kind, &section, report));
@@ -72,7 +73,7 @@ fn missing(what: Missing, kind: &HostRow, section: &Section<'_>, report: &mut Re
             (section.path().to_owned(), "no credential: give api_key, or token for Entra ID".to_owned())
         }
         (Missing::Key, _) => {
-            let variable = kind.name.to_ascii_uppercase();
+            let variable = kind.name.to_ascii_uppercase().replace('-', "_");
             let message = format!("missing; write for example `api_key: \"${{{variable}_API_KEY}}\"`");
             (section.path_of("api_key"), message)
         }
@@ -115,6 +116,7 @@ fn keys(auth: AuthScheme) -> &'static [&'static str] {
     match auth {
         AuthScheme::Bearer => BEARER_KEYS,
         AuthScheme::Azure => AZURE_KEYS,
+        AuthScheme::Anthropic => ANTHROPIC_KEYS,
         AuthScheme::Aws { .. } => AWS_KEYS,
     }
 }
@@ -123,12 +125,16 @@ fn azure(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
     if let Some(field) = section.field("api_version") {
         host.api_version = field.parse(report, settings::api_version);
     }
+    host.key = key_or_token(section, report);
+}
+
+fn key_or_token(section: &Section<'_>, report: &mut Report<'_>) -> Key {
     let key = given(section, "api_key", report).map(Key::ApiKey);
     let token = given(section, "token", report).map(Key::Token);
     if key.is_some() && token.is_some() {
         report.error(section.position, section.path(), "api_key and token exclude each other; remove one");
     }
-    host.key = key.or(token).unwrap_or(Key::None);
+    key.or(token).unwrap_or(Key::None)
 }
 
 fn aws(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
@@ -256,6 +262,7 @@ fn http_version(text: &str) -> Result<HttpVersion, String> {
 const COMMON_KEYS: &[&str] = &["kind", "base_url", "headers", "http", "clocks"];
 const BEARER_KEYS: &[&str] = &["api_key"];
 const AZURE_KEYS: &[&str] = &["api_key", "token", "api_version"];
+const ANTHROPIC_KEYS: &[&str] = &["api_key", "token"];
 const AWS_KEYS: &[&str] = &[
     "api_key",
     "region",

@@ -30,6 +30,8 @@ hosts:
     http: 1
     clocks: { connect: 1s, response_headers: 2m, first_token: 1h30m, idle: 250ms, total: 1d }
   local: { kind: openai, base_url: "http://${ADDRESS:-127.0.0.1}:8000/v1" }
+  anthropic: { api_key: anthropic-secret }
+  foundry: { kind: azure-anthropic, base_url: "https://x.services.ai.azure.com/anthropic", token: foundry-secret }
 models:
   1.10: azure/gpt-4o-prod
   claude: { target: bedrock/us.anthropic.claude-sonnet-5 }
@@ -92,7 +94,7 @@ fn every_key_is_read() {
     assert_eq!(first.tls.as_ref().map(|tls| tls.key.to_str()), Some(Some("key.pem")));
     assert_eq!(config.listen[1].address.to_string(), "[::]:4002");
     let names: Vec<&str> = config.hosts.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["openai", "azure", "eu", "bedrock", "local"]);
+    assert_eq!(names, ["openai", "azure", "eu", "bedrock", "local", "anthropic", "foundry"]);
     let host = |index: usize| &config.hosts[index].1;
     assert_eq!(host(1).base_url.as_deref(), Some("https://x.openai.azure.com"));
     assert_eq!(host(1).api_version.as_deref(), Some("2024-10-21"));
@@ -341,7 +343,7 @@ async fn an_unknown_model_is_told_what_there_is() {
         assert_eq!((error.class(), error.param()), (ErrorClass::NotFound, Some("model")));
         let expected = format!(
             "no model `{name}`; configured: 1.10, claude, best, openai/gpt-4o, arn; \
-             or write host/model, where host is one of: openai, azure, eu, bedrock, local"
+             or write host/model, where host is one of: openai, azure, eu, bedrock, local, anthropic, foundry"
         );
         assert_eq!(error.message(), expected);
     }
@@ -364,6 +366,9 @@ async fn each_host_authenticates_in_its_own_way() {
         if name == "api-key" && key.expose() == "azure-secret"));
     assert!(matches!(credential("eu"), Credential::Bearer(key) if key.expose() == "entra-secret"));
     assert!(matches!(credential("local"), Credential::Anonymous));
+    assert!(matches!(credential("anthropic"), Credential::Header(name, key)
+        if name == "x-api-key" && key.expose() == "anthropic-secret"));
+    assert!(matches!(credential("foundry"), Credential::Bearer(token) if token.expose() == "foundry-secret"));
     assert!(matches!(credential("bedrock"), Credential::Aws(aws)
         if aws.region == "eu-central-1" && aws.service == "bedrock" && aws.session_token.is_some()));
 }

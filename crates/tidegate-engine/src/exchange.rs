@@ -291,6 +291,11 @@ impl<T> Exchange<T> {
         std::mem::replace(&mut self.headers, Headers::none())
     }
 
+    /// Whether nothing is to come behind the items that have been given: the reply has had its terminal event, or has failed.
+    pub fn is_delivered(&self) -> bool {
+        self.state != State::Reading && self.items.is_empty()
+    }
+
     /// The call's meter. `None` once [`Exchange::take_meter`] was called.
     pub fn meter(&mut self) -> Option<&mut Meter> {
         self.meter.as_mut()

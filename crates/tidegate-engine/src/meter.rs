@@ -129,7 +129,7 @@ pub enum Provenance {
     None,
     /// The backend reported all of it.
     Reported,
-    /// The backend reported some of it before the end.
+    /// The backend reported some of it before the end; of an answer that it had not counted yet, an estimate.
     Partial,
     /// Counted from what was sent and read.
     Estimated,
@@ -406,17 +406,22 @@ fn settle_usage(record: &mut CallRecord, progress: Option<Progress>, sent: bool,
     record.content_events = progress.content_events;
     record.served_model = progress.served_model;
     record.upstream_id = progress.upstream_id;
-    if let Some(usage) = progress.usage {
+    let generated = progress.content_bytes.div_ceil(BYTES_PER_TOKEN);
+    if let Some(mut usage) = progress.usage {
         record.provenance = if progress.usage_final { Provenance::Reported } else { Provenance::Partial };
+        if !progress.usage_final && usage.completion_tokens == 0 {
+            // Some backends count the prompt at the start, and the answer only at its end.
+            usage.completion_tokens = generated;
+            usage.total_tokens = usage.prompt_tokens.saturating_add(generated);
+        }
         record.usage = usage;
     } else if sent && (record.outcome != Outcome::Refused || progress.content_bytes > 0) {
         let prompt = request_bytes.div_ceil(BYTES_PER_TOKEN);
-        let completion = progress.content_bytes.div_ceil(BYTES_PER_TOKEN);
         record.provenance = Provenance::Estimated;
         record.usage = Usage {
             prompt_tokens: prompt,
-            completion_tokens: completion,
-            total_tokens: prompt + completion,
+            completion_tokens: generated,
+            total_tokens: prompt + generated,
             ..Usage::default()
         };
     }

@@ -96,6 +96,8 @@ pub enum Backend {
     Azure,
     /// Amazon Bedrock runtime.
     Bedrock,
+    /// Anthropic.
+    Anthropic,
     /// A listener that accepts and never answers, or a TLS handshake that never completed.
     Connecting,
     /// None of the paths.

@@ -39,7 +39,7 @@ struct Recording {
 }
 
 impl Replay {
-    /// Loads the chat, Converse and ConverseStream recordings below `directory`: in each provider's folder an `index.json`
+    /// Loads the chat, Messages, Converse and ConverseStream recordings below `directory`: in each provider's folder an `index.json`
     /// that names the response files and says their status, headers and fidelity.
     ///
     /// # Errors
@@ -107,14 +107,24 @@ struct Entry {
     response_fidelity: String,
 }
 
+#[derive(Default, Deserialize)]
+struct EventType {
+    #[serde(rename = "type")]
+    kind: String,
+}
+
 impl Recording {
     fn new(entry: Entry, backend: Backend, body: Vec<u8>) -> Self {
         let payload_only = entry.response_fidelity.starts_with("payload-only");
-        let body = if payload_only { framed(&body) } else { Bytes::from(body) };
+        let document = entry.response_file.ends_with(".json");
+        let body = match payload_only && !document {
+            true => framed(&body, backend == Backend::Anthropic),
+            false => Bytes::from(body),
+        };
         let (media, frames) = match entry.response_file.rsplit('.').next() {
             Some("eventstream") => ("application/vnd.amazon.eventstream", eventstream_frames(&body)),
             Some("sse") => ("text/event-stream; charset=utf-8", sse_frames(&body)),
-            _ if payload_only => ("text/event-stream; charset=utf-8", sse_frames(&body)),
+            _ if payload_only && !document => ("text/event-stream; charset=utf-8", sse_frames(&body)),
             _ => ("application/json", Vec::new()),
         };
         let mut headers: Vec<(String, String)> = entry
@@ -165,14 +175,21 @@ fn stream(pieces: Vec<Bytes>) -> Body {
 }
 
 /// Puts back the SSE framing of a stream that was recorded as one JSON document per line.
-fn framed(lines: &[u8]) -> Bytes {
+/// `named` events say their type on a line of their own and have no `[DONE]`.
+fn framed(lines: &[u8], named: bool) -> Bytes {
     let mut body = Vec::with_capacity(lines.len() + 1024);
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && *line != b"[DONE]") {
+        if named {
+            let event: EventType = serde_json::from_slice(line).unwrap_or_default();
+            body.extend_from_slice(format!("event: {}\n", event.kind).as_bytes());
+        }
         body.extend_from_slice(b"data: ");
         body.extend_from_slice(line);
         body.extend_from_slice(b"\n\n");
     }
-    body.extend_from_slice(b"data: [DONE]\n\n");
+    if !named {
+        body.extend_from_slice(b"data: [DONE]\n\n");
+    }
     Bytes::from(body)
 }
 
@@ -221,9 +238,13 @@ fn naming(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
-const PROVIDERS: [(&str, Backend); 3] =
-    [("openai", Backend::Openai), ("azure", Backend::Azure), ("bedrock", Backend::Bedrock)];
-const APIS: [&str; 3] = ["chat", "converse", "converse-stream"];
+const PROVIDERS: [(&str, Backend); 4] = [
+    ("openai", Backend::Openai),
+    ("azure", Backend::Azure),
+    ("bedrock", Backend::Bedrock),
+    ("anthropic", Backend::Anthropic),
+];
+const APIS: [&str; 4] = ["chat", "converse", "converse-stream", "messages"];
 /// Headers of the recorded connection, not of the answer: the body is stored without its content coding.
 const FRAMING: [&str; 5] =
     ["connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"];

@@ -7,7 +7,9 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use support::{AZURE, BEDROCK, CONVERSE, CONVERSE_STREAM, OPENAI, STREAM, WHOLE, exchange, request};
+use support::{
+    AZURE, BEDROCK, CONVERSE, CONVERSE_STREAM, MESSAGES, OPENAI, STREAM, WHOLE, exchange, request,
+};
 use tidegate_sim::{Config, Simulator};
 
 type Names = BTreeSet<String>;
@@ -23,7 +25,7 @@ impl Shape {
     fn add_fields(&mut self, path: &str, value: &Value) {
         match value {
             // A tool's input is the model's own, and filter verdicts name whatever filters there are.
-            Value::Object(_) if path.ends_with("toolUse.input") => {}
+            Value::Object(_) if path.ends_with("toolUse.input") || path.ends_with("content.input") => {}
             Value::Object(fields) => {
                 for (name, value) in fields {
                     let path = format!("{path}.{name}");
@@ -40,7 +42,7 @@ impl Shape {
         if let Ok(document) = serde_json::from_slice::<Value>(body) {
             return self.add_fields("", &document);
         }
-        if body.starts_with(b"data: ") {
+        if body.starts_with(b"data: ") || body.starts_with(b"event: ") {
             let text = String::from_utf8_lossy(body).into_owned();
             let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
             data.filter_map(|data| serde_json::from_str(data).ok())
@@ -84,6 +86,7 @@ async fn every_header_and_field_sent_has_been_recorded() {
             &["converse", "converse-stream"],
             [(CONVERSE_STREAM, BEDROCK, scenario), (CONVERSE, BEDROCK, scenario)],
         ),
+        ("anthropic", &["messages"], [(MESSAGES, STREAM, scenario), (MESSAGES, WHOLE, scenario)]),
     ] {
         let recorded = recorded(&corpus.join(folder), apis);
         let mut sent = Shape::default();

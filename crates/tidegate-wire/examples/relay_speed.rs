@@ -10,6 +10,7 @@ use std::{collections::VecDeque, time::Instant};
 use bytes::Bytes;
 use tidegate_wire::{
     WireError,
+    client::{ClientDialect, Operation},
     host::{Dialect, ReplyPlan},
     reply::Reply,
 };
@@ -27,6 +28,8 @@ fn main() -> Result<(), WireError> {
     let large: Vec<Bytes> = whole.chunks(16 << 10).map(Bytes::copy_from_slice).collect();
     let odd: Vec<Bytes> = whole.chunks(333).map(Bytes::copy_from_slice).collect();
     let plan = ReplyPlan {
+        client: ClientDialect::OpenaiChat,
+        operation: Operation::Generate,
         dialect: Dialect::OpenaiChat,
         streaming: true,
         include_usage: true,
@@ -34,7 +37,7 @@ fn main() -> Result<(), WireError> {
         model: "m".to_owned(),
     };
     for (name, pieces) in [("1 frame", &single), ("16 KiB", &large), ("333 bytes", &odd)] {
-        measure(&format!("relay, pieces of {name}"), pieces, single.len(), || plan.openai_chat("id", 1))?;
+        measure(&format!("relay, pieces of {name}"), pieces, single.len(), || plan.reply("id", 1))?;
     }
     measure("events, pieces of 1 frame", &single, single.len(), || plan.events())
 }

@@ -5,6 +5,8 @@
 
 use memchr::{memchr, memchr2};
 
+pub(crate) mod raw;
+
 #[cfg(test)]
 mod tests;
 

@@ -2,7 +2,7 @@
 //! events go out.
 //!
 //! What is here: the hub types that every dialect translates to and from ([`hub`]), framing ([`framing`]), dialects
-//! ([`dialect`]), HTTP/1.1 ([`http1`]), hosts as rows of data ([`host`]), request signing ([`auth`]), and the two machines
+//! ([`dialect`]), what callers speak ([`client`]), HTTP/1.1 ([`http1`]), hosts as rows of data ([`host`]), request signing ([`auth`]), and the two machines
 //! that put them together: [`outbound`] makes the backend's request out of the caller's, [`reply`] turns the backend's bytes into what
 //! the caller gets.
 //!
@@ -10,6 +10,7 @@
 //! for its types, and by `tidegate-sim` for its encoders.
 
 pub mod auth;
+pub mod client;
 pub mod dialect;
 pub mod error;
 pub mod framing;

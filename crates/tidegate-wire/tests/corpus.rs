@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use support::{cuttings, read_json};
 use tidegate_wire::{
     ErrorClass,
+    client::{ClientDialect, Operation},
     dialect::openai_chat::{ChatDecoder, Inbound, StreamEncoder, WholeEncoder, encode_request},
     framing::Framing,
     host::{Dialect, ReplyPlan, row},
@@ -43,6 +44,8 @@ impl Vector {
     fn plan(&self, include_usage: bool) -> ReplyPlan {
         let choices = self.expected["choices"].as_array().map_or(1, Vec::len);
         ReplyPlan {
+            client: ClientDialect::OpenaiChat,
+            operation: Operation::Generate,
             dialect: Dialect::OpenaiChat,
             streaming: self.streaming,
             include_usage,
@@ -56,7 +59,7 @@ impl Vector {
     }
 
     fn relayed(&self, include_usage: bool, pieces: &[Bytes]) -> Outcome<Bytes> {
-        run(self.plan(include_usage).openai_chat("id", 1), pieces)
+        run(self.plan(include_usage).reply("id", 1), pieces)
     }
 
     fn translated(&self, pieces: &[Bytes]) -> Outcome<Bytes> {
@@ -64,10 +67,10 @@ impl Vector {
         let decoder = Box::new(ChatDecoder::new(plan.choices));
         let machine = if self.streaming {
             let encoder = Box::new(StreamEncoder::new("id", 1, "m", true));
-            Translate::new(Framing::Sse, decoder, encoder, plan.choices, true)
+            Translate::new(Framing::Sse, decoder, encoder, plan.choices)
         } else {
             let encoder = Box::new(WholeEncoder::new("id", 1, "m"));
-            Translate::new(Framing::Whole, decoder, encoder, plan.choices, false)
+            Translate::new(Framing::Whole, decoder, encoder, plan.choices)
         };
         run(Box::new(machine), pieces)
     }

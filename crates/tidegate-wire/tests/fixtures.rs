@@ -16,6 +16,7 @@ use replies::{Outcome, run};
 use serde_json::Value;
 use support::{cuttings, read_json};
 use tidegate_wire::{
+    client::{ClientDialect, Operation},
     host::{Dialect, ReplyPlan},
     hub::Event,
 };
@@ -44,6 +45,8 @@ fn read(folder: PathBuf) -> Fixture {
         body: fs::read(folder.join(format!("reply.{end}"))).unwrap(),
         relayed: fs::read(folder.join(format!("relayed.{end}"))).ok(),
         plan: ReplyPlan {
+            client: ClientDialect::OpenaiChat,
+            operation: Operation::Generate,
             dialect: Dialect::OpenaiChat,
             streaming,
             include_usage: true,
@@ -95,7 +98,7 @@ fn every_fixture_says_what_is_expected_however_it_is_split() {
 fn every_fixture_is_relayed_as_expected_however_it_is_split() {
     for fixture in &fixtures() {
         for pieces in cuttings(&fixture.body, 6) {
-            let outcome: Outcome<Bytes> = run(fixture.plan.openai_chat("id", 1), &pieces);
+            let outcome: Outcome<Bytes> = run(fixture.plan.reply("id", 1), &pieces);
             check_result(fixture, &outcome);
             if let Some(relayed) = &fixture.relayed {
                 let (got, want) = (outcome.bytes(), relayed.clone());
@@ -110,7 +113,7 @@ fn every_fixture_is_relayed_as_expected_however_it_is_split() {
 fn the_relay_counts_what_the_decoder_counts() {
     for fixture in &fixtures() {
         let pieces = [Bytes::from(fixture.body.clone())];
-        let relayed: Outcome<Bytes> = run(fixture.plan.openai_chat("id", 1), &pieces);
+        let relayed: Outcome<Bytes> = run(fixture.plan.reply("id", 1), &pieces);
         let events: Outcome<Event> = run(fixture.plan.events(), &pieces);
         assert_eq!(relayed.progress, events.progress, "{}", fixture.name);
     }

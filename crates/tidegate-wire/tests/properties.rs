@@ -8,6 +8,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use replies::{Outcome, run};
 use tidegate_wire::{
+    client::{ClientDialect, Operation},
     dialect::openai_chat::Inbound,
     framing::{Frame, Framer, Framing},
     host::{Dialect, ReplyPlan, row},
@@ -16,7 +17,15 @@ use tidegate_wire::{
 fn plan(streaming: bool, include_usage: bool) -> ReplyPlan {
     // As many as the chunks below have: a backend that sends more than was asked for is none of these properties.
     let choices = 3;
-    ReplyPlan { dialect: Dialect::OpenaiChat, streaming, include_usage, choices, model: "m".to_owned() }
+    ReplyPlan {
+        client: ClientDialect::OpenaiChat,
+        operation: Operation::Generate,
+        dialect: Dialect::OpenaiChat,
+        streaming,
+        include_usage,
+        choices,
+        model: "m".to_owned(),
+    }
 }
 
 /// Bytes that look like a stream now and then: pieces of real ones, put together at random.
@@ -136,8 +145,8 @@ proptest! {
             let (a, b) = (run(plan(streaming, true).events(), &whole), run(plan(streaming, true).events(), &pieces));
             prop_assert_eq!((a.items, a.result, a.progress), (b.items, b.result, b.progress));
             for include_usage in [true, false] {
-                let a = run(plan(streaming, include_usage).openai_chat("i", 1), &whole);
-                let b = run(plan(streaming, include_usage).openai_chat("i", 1), &pieces);
+                let a = run(plan(streaming, include_usage).reply("i", 1), &whole);
+                let b = run(plan(streaming, include_usage).reply("i", 1), &pieces);
                 prop_assert_eq!((text(&a), &a.result, &a.progress), (text(&b), &b.result, &b.progress));
             }
         }
@@ -146,7 +155,7 @@ proptest! {
     #[test]
     fn the_relay_counts_and_judges_as_the_decoder_does(body in stream_like()) {
         let whole = [Bytes::from(body)];
-        let (relayed, events) = (run(plan(true, true).openai_chat("i", 1), &whole), run(plan(true, true).events(), &whole));
+        let (relayed, events) = (run(plan(true, true).reply("i", 1), &whole), run(plan(true, true).events(), &whole));
         prop_assert_eq!(relayed.result, events.result);
         prop_assert_eq!(relayed.progress, events.progress);
     }

@@ -115,7 +115,7 @@ pub fn aws_region(lookup: Lookup<'_>) -> Option<String> {
 }
 
 /// What to say where the environment has no host at all.
-pub const NO_HOSTS: &str = "no backend is configured. Set OPENAI_API_KEY, or AZURE_API_KEY with AZURE_API_BASE, or \
+pub const NO_HOSTS: &str = "no backend is configured. Set OPENAI_API_KEY, or ANTHROPIC_API_KEY, or AZURE_API_KEY with AZURE_API_BASE, or \
                             AWS_BEARER_TOKEN_BEDROCK (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) with \
                             AWS_REGION";
 
@@ -170,12 +170,12 @@ impl Reading {
         let search = Search { lookup };
         let key = match kind.auth {
             AuthScheme::Aws { .. } => reading.aws_key(variables, &search),
-            AuthScheme::Bearer | AuthScheme::Azure => search.key(variables),
+            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Anthropic => search.key(variables),
         };
         let base_url = search.first(variables.base_url);
         reading.opened_by = key.as_ref().map(|(name, _)| *name).or(base_url.as_ref().map(|(name, _)| *name));
         if let (Some((name, _)), None) = (&base_url, &key)
-            && kind.auth == AuthScheme::Bearer
+            && matches!(kind.auth, AuthScheme::Bearer | AuthScheme::Anthropic)
         {
             let message =
                 format!("{} is not set: calls to this server carry no key", variables.naming(Missing::Key));
@@ -308,6 +308,22 @@ const VARIABLES: &[Variables] = &[
         region: &[],
     },
     Variables {
+        kind: "anthropic",
+        api_key: &["ANTHROPIC_API_KEY"],
+        token: &["ANTHROPIC_AUTH_TOKEN"],
+        base_url: &["ANTHROPIC_BASE_URL"],
+        api_version: &[],
+        region: &[],
+    },
+    Variables {
+        kind: "azure-anthropic",
+        api_key: &["ANTHROPIC_FOUNDRY_API_KEY"],
+        token: &[],
+        base_url: &["ANTHROPIC_FOUNDRY_BASE_URL"],
+        api_version: &[],
+        region: &[],
+    },
+    Variables {
         kind: "bedrock",
         api_key: &["AWS_BEARER_TOKEN_BEDROCK"],
         token: &[],
@@ -337,6 +353,7 @@ impl Variables {
 fn example(kind: &HostRow, missing: Missing) -> &'static str {
     match (missing, kind.auth) {
         (Missing::BaseUrl, AuthScheme::Azure) => ", such as https://NAME.openai.azure.com",
+        (Missing::BaseUrl, AuthScheme::Anthropic) => ", such as https://NAME.services.ai.azure.com/anthropic",
         (Missing::BaseUrl, _) => ", such as https://api.example.com/v1",
         (Missing::Region, _) => ", such as eu-central-1",
         (Missing::Key, _) => "",

@@ -57,7 +57,7 @@ pub enum Key {
     None,
     /// The kind's API key.
     ApiKey(Secret),
-    /// A token of Entra ID, sent as it is: nobody renews it.
+    /// A token of Entra ID or of Anthropic's, sent as it is: nobody renews it.
     Token(Secret),
     /// AWS access key, for signing (SigV4).
     AwsKeys {
@@ -88,7 +88,7 @@ impl Host {
     pub fn new(kind: &'static HostRow) -> Self {
         let key = match kind.auth {
             AuthScheme::Aws { .. } => Key::AwsChain(AwsSource::default()),
-            AuthScheme::Bearer | AuthScheme::Azure => Key::None,
+            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Anthropic => Key::None,
         };
         Self {
             kind,
@@ -102,7 +102,7 @@ impl Host {
         }
     }
 
-    /// As [`Host::new`], by the kind's name: `openai`, `azure`, `bedrock`.
+    /// As [`Host::new`], by the kind's name: `openai`, `azure`, `anthropic`, `bedrock`.
     ///
     /// # Errors
     /// There is no such kind.
@@ -135,6 +135,11 @@ impl Host {
     /// Azure OpenAI with a token of Entra ID, sent as it is until the host is replaced.
     pub fn azure_token(base_url: impl Into<String>, token: impl Into<String>) -> Self {
         Self::known("azure").base_url(base_url).token(token)
+    }
+
+    /// Anthropic.
+    pub fn anthropic(api_key: impl Into<String>) -> Self {
+        Self::known("anthropic").api_key(api_key)
     }
 
     /// Amazon Bedrock with an API key (a bearer token).
@@ -171,7 +176,7 @@ impl Host {
         self.key(Key::ApiKey(Secret::new(key)))
     }
 
-    /// A token of Entra ID to send, in the place of any other credential.
+    /// A token of Entra ID or of Anthropic's to send, in the place of any other credential.
     #[must_use]
     pub fn token(self, token: impl Into<String>) -> Self {
         self.key(Key::Token(Secret::new(token)))
@@ -255,7 +260,7 @@ impl Host {
         let default = self.kind.default_base_url;
         let key_wanted = match self.kind.auth {
             // A server of one's own often wants no key; the vendor always does.
-            AuthScheme::Bearer | AuthScheme::Aws { .. } => !own_url,
+            AuthScheme::Bearer | AuthScheme::Anthropic | AuthScheme::Aws { .. } => !own_url,
             AuthScheme::Azure => true,
         };
         let region_wanted = match &self.key {
@@ -337,6 +342,9 @@ impl Host {
     fn credential(&self) -> Credential {
         match (&self.key, self.kind.auth) {
             (Key::ApiKey(key), AuthScheme::Azure) => Credential::Header(AZURE_KEY_HEADER, key.clone()),
+            (Key::ApiKey(key), AuthScheme::Anthropic) => {
+                Credential::Header(ANTHROPIC_KEY_HEADER, key.clone())
+            }
             (Key::ApiKey(key) | Key::Token(key), _) => Credential::Bearer(key.clone()),
             (Key::AwsKeys { access_key_id, secret_access_key, session_token }, _) => {
                 Credential::Aws(AwsCredential {
@@ -355,7 +363,7 @@ impl Host {
     fn service(&self) -> &'static str {
         match self.kind.auth {
             AuthScheme::Aws { service } => service,
-            AuthScheme::Bearer | AuthScheme::Azure => "",
+            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Anthropic => "",
         }
     }
 
@@ -396,6 +404,7 @@ fn wrong(setting: &str, why: &str) -> Error {
 }
 
 const AZURE_KEY_HEADER: HeaderName = HeaderName::from_static("api-key");
+const ANTHROPIC_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 
 #[cfg(test)]
 mod tests;

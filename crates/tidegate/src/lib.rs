@@ -1,4 +1,4 @@
-//! LLM backends behind one API: OpenAI, Azure OpenAI, Amazon Bedrock. Dropping a call stops its backend at once.
+//! LLM backends behind one API: OpenAI, Azure OpenAI, Anthropic, Amazon Bedrock. Dropping a call stops its backend at once.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), tidegate::Error> {

@@ -158,7 +158,7 @@ async fn many_streams_at_once_leave_no_call_behind() {
         let calls = (0..60).map(|index| {
             let client = world.client.clone();
             async move {
-                let backend = BACKENDS[index % 3];
+                let backend = BACKENDS[index % BACKENDS.len()];
                 let mut stream = client.stream(request(backend, "tokens=40 interval=1ms")).await.unwrap();
                 // A third read to the end, a third leave at once, a third on the way.
                 match index % 4 {

@@ -7,7 +7,9 @@ use clap::Args;
 use tidegate_sim::{Observation, Scenario};
 
 use super::{probe::progress_bar, say};
-use crate::probe::{self, BACKENDS, Caller, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Wire};
+use crate::probe::{
+    self, BACKENDS, Caller, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Surface, Wire,
+};
 
 /// How the demo runs.
 #[derive(Args)]
@@ -75,7 +77,14 @@ async fn story(gateway: &Embedded, backend: &str) -> io::Result<()> {
         "stream": true,
         "messages": [{"role": "user", "content": format!("What is a tide gate? [sim tag={tag}]")}],
     });
-    let mut caller = Caller::send(&Wire::Http1(gateway.plain()), None, body.to_string().into(), None).await?;
+    let mut caller = Caller::send(
+        &Wire::Http1(gateway.plain()),
+        Surface::Chat.path(),
+        None,
+        body.to_string().into(),
+        None,
+    )
+    .await?;
     say(format_args!("  {backend:<8} "))?;
     for _ in 0..STORY_EVENTS {
         say(format_args!("{}", text(&caller.read(1).await?)))?;
@@ -105,7 +114,13 @@ fn text(bytes: &[u8]) -> String {
 }
 
 async fn matrix(gateway: &mut Embedded, calls: usize, quiet: bool) -> io::Result<Report> {
-    let plan = Plan { hang_ups: vec![HangUp::Fin], http: vec![1], calls, ..Plan::default() };
+    let plan = Plan {
+        hang_ups: vec![HangUp::Fin],
+        surfaces: vec![Surface::Chat],
+        http: vec![1],
+        calls,
+        ..Plan::default()
+    };
     let bar = progress_bar(quiet);
     let report = probe::run(gateway, &plan, |done, total, cell| {
         bar.set_length(total as u64);

@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tidegate_sim::{Scenario, SimHandle};
 
 use super::say;
-use crate::probe::{self, Embedded, Gateway, HangUp, Phase, Plan};
+use crate::probe::{self, Embedded, Gateway, HangUp, Phase, Plan, Surface};
 
 /// What to probe.
 #[derive(Args)]
@@ -40,6 +40,9 @@ pub(super) struct Options {
     /// Only these backends.
     #[arg(long, value_delimiter = ',')]
     backends: Vec<String>,
+    /// Only these callers: chat (OpenAI), messages (Anthropic). Of a gateway given by --gateway, chat unless asked for.
+    #[arg(long, value_delimiter = ',', value_parser = surface)]
+    surfaces: Vec<Surface>,
     /// Only this HTTP version between gateway and backend.
     #[arg(long)]
     http: Option<Http>,
@@ -80,7 +83,13 @@ pub(super) fn run(options: &Options) -> io::Result<ExitCode> {
     let report = super::runtime()?.block_on(probe::run(gateway, &plan, |done, total, cell| {
         bar.set_length(total as u64);
         bar.set_position(done as u64);
-        bar.set_message(format!("{} {} {}", cell.backend(), cell.phase(), cell.hang_up()));
+        bar.set_message(format!(
+            "{} {} {} {}",
+            cell.surface().name(),
+            cell.backend(),
+            cell.phase(),
+            cell.hang_up()
+        ));
     }))?;
     bar.finish_and_clear();
     if options.json {
@@ -98,6 +107,7 @@ fn plan(options: &Options) -> Plan {
         // Asked for by name they are answered with "not possible"; unasked they would only fill the table.
         all.phases.retain(|phase| !needs_own_gateway(*phase));
         all.hang_ups.retain(|hang_up| *hang_up != HangUp::TlsClose);
+        all.surfaces.retain(|surface| *surface == Surface::Chat);
         if !options.model.is_empty() {
             all.backends.retain(|backend| options.model.iter().any(|(name, _)| name == backend));
         }
@@ -107,6 +117,7 @@ fn plan(options: &Options) -> Plan {
         backends: or(&options.backends, all.backends),
         phases: if options.phases.is_empty() { all.phases } else { options.phases.clone() },
         hang_ups: if options.hangups.is_empty() { all.hang_ups } else { options.hangups.clone() },
+        surfaces: if options.surfaces.is_empty() { all.surfaces } else { options.surfaces.clone() },
         http: match (options.http, options.gateway) {
             (Some(Http::One), _) | (None, Some(_)) => vec![1],
             (Some(Http::Two), _) => vec![2],
@@ -206,6 +217,14 @@ fn phase(text: &str) -> Result<Phase, String> {
         .into_iter()
         .find(|phase| phase.name() == text)
         .ok_or_else(|| format!("phases are: {}", names()))
+}
+
+fn surface(text: &str) -> Result<Surface, String> {
+    let names = || Surface::ALL.map(Surface::name).join(", ");
+    Surface::ALL
+        .into_iter()
+        .find(|surface| surface.name() == text)
+        .ok_or_else(|| format!("surfaces are: {}", names()))
 }
 
 fn hang_up(text: &str) -> Result<HangUp, String> {

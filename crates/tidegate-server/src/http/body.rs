@@ -34,15 +34,16 @@ struct StreamBody {
     exchange: Exchange<Bytes>,
     context: CallerContext,
     heartbeat: Option<Heartbeat>,
-    /// The last byte of the terminal event, a piece of its own over HTTP/2 as in [`take_piece`]. Empty: it has been handed
+    /// The last byte of the reply, a piece of its own over HTTP/2 as in [`take_piece`]. Empty: it has been handed
     /// over, and nothing has been asked for since.
     last: Option<Bytes>,
     ended: bool,
 }
 
-/// Comments while the backend is silent, so that neither the caller nor a proxy on the way takes the stream for dead,
+/// A sign of life while the backend is silent, in the caller's dialect, so that neither the caller nor a proxy on the way takes the stream for dead,
 /// and so that a caller that vanished is found out by a write.
 struct Heartbeat {
+    sign: &'static [u8],
     every: Duration,
     due: Instant,
     sleep: Option<Pin<Box<Sleep>>>,
@@ -59,13 +60,13 @@ impl ReplyBody {
         Self { kind: Kind::Whole { bytes, settle: Some(Box::new((meter, context))) }, running: None }
     }
 
-    /// A streamed reply.
+    /// A streamed reply. `heartbeat`: how often, and what.
     pub(crate) fn stream(
         exchange: Exchange<Bytes>,
         context: CallerContext,
-        heartbeat: Option<Duration>,
+        heartbeat: Option<(Duration, &'static [u8])>,
     ) -> Self {
-        let heartbeat = heartbeat.map(Heartbeat::every);
+        let heartbeat = heartbeat.map(|(every, sign)| Heartbeat::every(every, sign));
         let stream = StreamBody { exchange, context, heartbeat, last: None, ended: false };
         Self { kind: Kind::Stream(Box::new(stream)), running: None }
     }
@@ -163,7 +164,7 @@ impl StreamBody {
                 if let Some(heartbeat) = &mut self.heartbeat {
                     heartbeat.postpone();
                 }
-                if self.context.is_stream() && bytes.trim_ascii_end().ends_with(TERMINAL) {
+                if self.context.is_stream() && bytes.len() > 1 && self.exchange.is_delivered() {
                     self.last = Some(bytes.split_off(bytes.len() - 1));
                 }
                 self.hand_over(bytes.len());
@@ -178,7 +179,7 @@ impl StreamBody {
                 Poll::Ready(None)
             }
             Poll::Pending => match &mut self.heartbeat {
-                Some(heartbeat) => heartbeat.poll(cx).map(|()| Some(Bytes::from_static(HEARTBEAT))),
+                Some(heartbeat) => heartbeat.poll(cx).map(|()| Some(Bytes::from_static(heartbeat.sign))),
                 None => Poll::Pending,
             },
         }
@@ -211,8 +212,8 @@ impl Drop for StreamBody {
 }
 
 impl Heartbeat {
-    fn every(every: Duration) -> Self {
-        Self { every, due: Instant::now() + every, sleep: None }
+    fn every(every: Duration, sign: &'static [u8]) -> Self {
+        Self { sign, every, due: Instant::now() + every, sleep: None }
     }
 
     fn postpone(&mut self) {
@@ -235,8 +236,3 @@ impl Heartbeat {
         Poll::Pending
     }
 }
-
-/// How a streamed reply ends, but for line ends.
-const TERMINAL: &[u8] = b"data: [DONE]";
-/// An SSE comment; clients skip it.
-const HEARTBEAT: &[u8] = b": tidegate\n\n";

@@ -1,10 +1,11 @@
-//! The HTTP surface: paths, the caller's key, and one file for each surface.
+//! The HTTP surface: paths, the caller's key, and calls of models. What is spoken where is a table (`surface.rs`).
 //!
 //! A handler is a future that owns its call; nothing here spawns. Errors become HTTP in `respond.rs` and nowhere else.
 
 mod body;
-mod chat;
+mod call;
 mod respond;
+mod surface;
 
 use std::{
     convert::Infallible,
@@ -17,9 +18,10 @@ use std::{
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::Service};
 use tidegate_engine::{Cause, HangUp, Meter};
-use tidegate_wire::{ErrorClass, WireError, auth::Secret};
+use tidegate_wire::{ErrorClass, WireError, auth::Secret, client::ClientDialect};
 
 pub(crate) use body::ReplyBody;
+use surface::Surface;
 
 use crate::{
     caller::{CallerContext, Running},
@@ -75,35 +77,40 @@ impl ConnectionService {
         let running = context.begin();
         let id = call_id();
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
+        let surface = Surface::of(&request);
+        let client = Surface::client_of(&request);
         let response = match refused_key(gateway, &request).filter(|_| !open) {
             Some(error) => {
-                if is_chat(&request) {
+                if surface.is_some() {
                     let recorder = Arc::clone(&gateway.recorder);
                     Meter::start(id.clone(), context.hang_up.clone(), recorder).refused(&error);
                 }
-                respond::error(&error)
+                respond::error(client, &error)
             }
-            None if is_chat(&request) => {
-                let gateway = gateway.clone();
-                return Box::pin(async move {
-                    let answered = chat::answer(&gateway, &context, &id, request.into_body()).await;
-                    let response = answered.unwrap_or_else(|error| respond::error(&error));
-                    Ok(finish(response, &id, running))
-                });
-            }
-            None => local(gateway, &request),
+            None => match surface {
+                Some(surface) => {
+                    let gateway = gateway.clone();
+                    let (asked, body) = surface.take(request);
+                    return Box::pin(async move {
+                        let answered = call::answer(&gateway, &context, &id, asked, body).await;
+                        let response = answered.unwrap_or_else(|error| respond::error(client, &error));
+                        Ok(finish(response, client, &id, running))
+                    });
+                }
+                None => local(gateway, client, &request),
+            },
         };
-        Box::pin(std::future::ready(Ok(finish(response, &id, running))))
+        Box::pin(std::future::ready(Ok(finish(response, client, &id, running))))
     }
 }
 
-fn is_chat(request: &Request<Incoming>) -> bool {
-    request.method() == Method::POST
-        && matches!(request.uri().path(), "/v1/chat/completions" | "/chat/completions")
-}
-
-fn finish(mut response: Response<ReplyBody>, id: &str, running: Running) -> Response<ReplyBody> {
-    respond::name(&mut response, id);
+fn finish(
+    mut response: Response<ReplyBody>,
+    client: ClientDialect,
+    id: &str,
+    running: Running,
+) -> Response<ReplyBody> {
+    respond::name(&mut response, client, id);
     response.map(|body| body.running(running))
 }
 
@@ -138,7 +145,8 @@ fn call_id() -> String {
 }
 
 /// What is answered without a backend.
-fn local(gateway: &Gateway, request: &Request<Incoming>) -> Response<ReplyBody> {
+fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) -> Response<ReplyBody> {
+    let refused = |error: &WireError| respond::error(client, error);
     match (request.method(), request.uri().path()) {
         (&Method::GET, "/v1/models" | "/models") => respond::json(StatusCode::OK, models(gateway)),
         (&Method::GET, "/healthz") => respond::text(StatusCode::OK, "ok\n"),
@@ -147,12 +155,15 @@ fn local(gateway: &Gateway, request: &Request<Incoming>) -> Response<ReplyBody> 
             false => respond::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         },
         (&Method::GET, "/metrics") => respond::metrics(gateway.metrics.encode()),
-        (_, "/v1/chat/completions" | "/chat/completions") => respond::wrong_method("POST"),
-        (_, "/v1/models" | "/models" | "/healthz" | "/readyz" | "/metrics") => respond::wrong_method("GET"),
+        (_, path) if Surface::at(path).is_some() => respond::wrong_method(client, "POST"),
+        (_, "/v1/models" | "/models" | "/healthz" | "/readyz" | "/metrics") => {
+            respond::wrong_method(client, "GET")
+        }
         (method, path) => {
-            let message =
-                format!("there is no {method} {path} here; POST /v1/chat/completions and GET /v1/models are");
-            respond::error(&WireError::new(ErrorClass::NotFound, message).with_code("not_found"))
+            let message = format!(
+                "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/messages and GET /v1/models are"
+            );
+            refused(&WireError::new(ErrorClass::NotFound, message).with_code("not_found"))
         }
     }
 }

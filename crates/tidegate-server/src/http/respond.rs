@@ -2,22 +2,26 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
-use tidegate_wire::{ErrorClass, WireError, dialect::openai_chat};
+use tidegate_wire::{ErrorClass, WireError, client::ClientDialect};
 
 use super::body::ReplyBody;
 
-/// Puts the call's id into a reply: under our name, and under the one that OpenAI's clients show.
-pub(crate) fn name(response: &mut Response<ReplyBody>, call_id: &str) {
+/// Puts the call's id into a reply: under our name, and under the one that the caller's clients show.
+pub(crate) fn name(response: &mut Response<ReplyBody>, client: ClientDialect, call_id: &str) {
+    let theirs = match client {
+        ClientDialect::OpenaiChat => "x-request-id",
+        ClientDialect::AnthropicMessages => "request-id",
+    };
     if let Ok(id) = HeaderValue::try_from(call_id) {
-        response.headers_mut().insert("x-request-id", id.clone());
+        response.headers_mut().insert(theirs, id.clone());
         response.headers_mut().insert("x-tidegate-call-id", id);
     }
 }
 
-/// An error in OpenAI's JSON shape.
-pub(crate) fn error(error: &WireError) -> Response<ReplyBody> {
+/// An error in the caller's JSON shape.
+pub(crate) fn error(client: ClientDialect, error: &WireError) -> Response<ReplyBody> {
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(status, openai_chat::encode_error(error));
+    let mut response = json(status, client.encode_error(error));
     let headers = response.headers_mut();
     if let Some(wait) = error.retry_after() {
         // Whole seconds, rounded up: zero would mean "at once" to most clients.
@@ -28,7 +32,7 @@ pub(crate) fn error(error: &WireError) -> Response<ReplyBody> {
         ErrorClass::Unauthorized => {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        // OpenAI's clients retry 429 and 5xx by themselves; for an exhausted quota that is of no use.
+        // Clients retry 429 and 5xx by themselves; for an exhausted quota that is of no use.
         ErrorClass::QuotaExceeded => {
             headers.insert("x-should-retry", HeaderValue::from_static("false"));
         }
@@ -38,10 +42,10 @@ pub(crate) fn error(error: &WireError) -> Response<ReplyBody> {
 }
 
 /// A path that exists, with a method that it doesn't take.
-pub(crate) fn wrong_method(allowed: &'static str) -> Response<ReplyBody> {
+pub(crate) fn wrong_method(client: ClientDialect, allowed: &'static str) -> Response<ReplyBody> {
     let wrong =
         WireError::bad_request(format!("this path takes {allowed} only")).with_code("method_not_allowed");
-    let mut response = error(&wrong);
+    let mut response = error(client, &wrong);
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response

@@ -111,9 +111,10 @@ pub(crate) enum Gone {
 }
 
 impl Caller {
-    /// Connects and sends a chat request.
+    /// Connects and sends a request to `path`.
     pub(crate) async fn send(
         wire: &Wire,
+        path: &str,
         key: Option<&str>,
         body: Vec<u8>,
         receive_buffer: Option<usize>,
@@ -121,16 +122,16 @@ impl Caller {
         let connection = match wire {
             Wire::Http1(address) => {
                 let mut stream = connect(*address, receive_buffer).await?;
-                send_http1(&mut stream, *address, key, &body).await?;
+                send_http1(&mut stream, *address, path, key, &body).await?;
                 Connection::Http1(stream)
             }
             Wire::Tls(address, pem) => {
                 let stream = connect(*address, receive_buffer).await?;
                 let mut stream = tls_connector(pem)?.connect(server_name()?, stream).await?;
-                send_http1(&mut stream, *address, key, &body).await?;
+                send_http1(&mut stream, *address, path, key, &body).await?;
                 Connection::Tls(Box::new(stream))
             }
-            Wire::Http2(address) => send_http2(*address, key, body, receive_buffer).await?,
+            Wire::Http2(address) => send_http2(*address, path, key, body, receive_buffer).await?,
         };
         Ok(Self { connection, head_read: false })
     }
@@ -242,12 +243,18 @@ async fn connect(address: SocketAddr, receive_buffer: Option<usize>) -> io::Resu
     Ok(stream)
 }
 
-async fn send_http1<S>(stream: &mut S, address: SocketAddr, key: Option<&str>, body: &[u8]) -> io::Result<()>
+async fn send_http1<S>(
+    stream: &mut S,
+    address: SocketAddr,
+    path: &str,
+    key: Option<&str>,
+    body: &[u8],
+) -> io::Result<()>
 where
     S: AsyncWrite + Unpin,
 {
     let mut request = format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
         body.len()
     );
     if let Some(key) = key {
@@ -302,6 +309,7 @@ fn events(bytes: &[u8]) -> usize {
 
 async fn send_http2(
     address: SocketAddr,
+    path: &str,
     key: Option<&str>,
     body: Vec<u8>,
     receive_buffer: Option<usize>,
@@ -312,8 +320,8 @@ async fn send_http2(
     let driver = tokio::spawn(async move {
         let _ = driver.await;
     });
-    let mut request = http::Request::post(format!("http://{address}/v1/chat/completions"))
-        .header("content-type", "application/json");
+    let mut request =
+        http::Request::post(format!("http://{address}{path}")).header("content-type", "application/json");
     if let Some(key) = key {
         request = request.header("authorization", format!("Bearer {key}"));
     }

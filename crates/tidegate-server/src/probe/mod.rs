@@ -89,10 +89,23 @@ impl Phase {
             Self::AwaitingHeaders | Self::NonStreaming => "headers_delay=60s",
             Self::BeforeFirstToken => "first_token_delay=60s",
             Self::BetweenFrames | Self::Draining => "tokens=100000,interval=5ms",
-            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=3",
+            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=6",
             Self::Stalled => "tokens=100,interval=1ms,stall=3",
             Self::CallerNotReading => "tokens=1000000,interval=0ms,text=4096",
         }
+    }
+
+    /// Whether the backend has begun to reply in it.
+    pub fn has_reply(self) -> bool {
+        matches!(
+            self,
+            Self::BeforeFirstToken
+                | Self::BetweenFrames
+                | Self::InsideFrame
+                | Self::Stalled
+                | Self::CallerNotReading
+                | Self::Draining
+        )
     }
 
     /// Whether calls of this phase can be told apart by a tag in their body; else they are made one at a time.
@@ -100,10 +113,12 @@ impl Phase {
         !matches!(self, Self::Connecting | Self::Sending)
     }
 
-    /// How many pieces of the stream the caller waits for before it hangs up.
-    fn frames_first(self) -> usize {
-        match self {
-            Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled => 2,
+    /// How many pieces of the stream the caller waits for before it hangs up, so that it has had some of the answer.
+    fn frames_first(self, surface: Surface) -> usize {
+        match (self, surface) {
+            (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, Surface::Chat) => 2,
+            // The message's start, a block's, perhaps a ping.
+            (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, _) => 5,
             _ => 0,
         }
     }
@@ -115,8 +130,37 @@ impl fmt::Display for Phase {
     }
 }
 
+/// What a caller speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Surface {
+    /// OpenAI chat completions.
+    Chat,
+    /// Anthropic's Messages.
+    Messages,
+}
+
+impl Surface {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+
+    /// Name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Chat => "chat",
+            Self::Messages => "messages",
+        }
+    }
+
+    pub(crate) fn path(self) -> &'static str {
+        match self {
+            Self::Chat => "/v1/chat/completions",
+            Self::Messages => "/v1/messages",
+        }
+    }
+}
+
 /// The backends that are simulated.
-pub const BACKENDS: [&str; 3] = ["openai", "azure", "bedrock"];
+pub const BACKENDS: [&str; 4] = ["openai", "azure", "bedrock", "anthropic"];
 
 /// What to probe.
 #[derive(Clone, Debug)]
@@ -127,6 +171,8 @@ pub struct Plan {
     pub phases: Vec<Phase>,
     /// Kinds of hang-up.
     pub hang_ups: Vec<HangUp>,
+    /// What callers speak.
+    pub surfaces: Vec<Surface>,
     /// HTTP versions between gateway and backend: 1, 2.
     pub http: Vec<u8>,
     /// Calls in each cell.
@@ -141,6 +187,7 @@ impl Default for Plan {
             backends: BACKENDS.map(str::to_owned).to_vec(),
             phases: Phase::ALL.to_vec(),
             hang_ups: HangUp::ALL.to_vec(),
+            surfaces: Surface::ALL.to_vec(),
             http: vec![1, 2],
             calls: 20,
             patience: Duration::from_secs(3),
@@ -181,11 +228,13 @@ pub async fn run(
     let started = Instant::now();
     let missing = Missing::find(gateway, plan).await?;
     let mut wanted = Vec::new();
-    for &http in &plan.http {
-        for backend in &plan.backends {
-            for &phase in &plan.phases {
-                for &hang_up in &plan.hang_ups {
-                    wanted.push(Cell::new(backend.clone(), phase, hang_up, http));
+    for &surface in &plan.surfaces {
+        for &http in &plan.http {
+            for backend in &plan.backends {
+                for &phase in &plan.phases {
+                    for &hang_up in &plan.hang_ups {
+                        wanted.push(Cell::new(backend.clone(), surface, phase, hang_up, http));
+                    }
                 }
             }
         }
@@ -267,7 +316,7 @@ async fn fill(gateway: &mut dyn Gateway, plan: &Plan, cell: &mut Cell) -> io::Re
             calls.push(Call::start(gateway, cell).await?);
         }
         for call in &mut calls {
-            call.reach(gateway, cell.phase()).await?;
+            call.reach(gateway, cell).await?;
         }
         if cell.phase() == Phase::Draining && !gateway.drain()? {
             return Err(io::Error::other("the gateway can't be made to drain"));
@@ -294,16 +343,17 @@ impl Call {
         let phase = cell.phase();
         let model = gateway.model(cell.backend(), phase, cell.http()).unwrap_or_default();
         let tag = format!("p{}", uuid::Uuid::now_v7().simple());
-        let body = request_body(&model, phase, &tag);
+        let body = request_body(&model, cell.surface(), phase, &tag);
         let began_ns = tidegate_sim::monotonic_ns();
         let wire = Wire::of(cell.hang_up(), gateway);
         let receive_buffer = (phase == Phase::CallerNotReading).then_some(SMALL_BUFFER);
-        let caller = Caller::send(&wire, gateway.key(), body, receive_buffer).await?;
+        let caller = Caller::send(&wire, cell.surface().path(), gateway.key(), body, receive_buffer).await?;
         Ok(Self { caller, tag: phase.is_tagged().then_some(tag), began_ns })
     }
 
     /// Waits until the call is where it is to be cut off.
-    async fn reach(&mut self, gateway: &dyn Gateway, phase: Phase) -> io::Result<()> {
+    async fn reach(&mut self, gateway: &dyn Gateway, cell: &Cell) -> io::Result<()> {
+        let phase = cell.phase();
         let simulator = gateway.simulator(phase);
         let arrived = tokio::select! {
             biased;
@@ -318,7 +368,7 @@ impl Call {
             // Until every buffer on the way is full.
             Phase::Sending => tokio::time::sleep(FILLING).await,
             Phase::CallerNotReading => self.await_blocked(simulator).await,
-            _ => drop(self.caller.read(phase.frames_first()).await?),
+            _ => drop(self.caller.read(phase.frames_first(cell.surface())).await?),
         }
         if phase == Phase::InsideFrame || phase == Phase::Stalled {
             self.observe(simulator, ARRIVAL, |seen| {
@@ -406,17 +456,20 @@ async fn observe(
     }
 }
 
-/// A chat request that tells the simulator what to do, in the one place that every gateway passes on: the prompt.
-fn request_body(model: &str, phase: Phase, tag: &str) -> Vec<u8> {
+/// A request that tells the simulator what to do, in the one place that every gateway passes on: the prompt.
+fn request_body(model: &str, surface: Surface, phase: Phase, tag: &str) -> Vec<u8> {
     let mut prompt = format!("[sim {},tag={tag}]", phase.scenario());
     if phase == Phase::Sending {
         prompt.push_str(&"x".repeat(BIG_REQUEST));
     }
-    let body = serde_json::json!({
+    let mut body = serde_json::json!({
         "model": model,
         "stream": phase != Phase::NonStreaming,
         "messages": [{"role": "user", "content": prompt}],
     });
+    if let (Surface::Messages, Some(fields)) = (surface, body.as_object_mut()) {
+        fields.insert("max_tokens".to_owned(), 1024.into());
+    }
     body.to_string().into_bytes()
 }
 

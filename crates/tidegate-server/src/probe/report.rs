@@ -4,12 +4,13 @@ use std::{fmt::Write as _, time::Duration};
 
 use serde::Serialize;
 
-use super::{HangUp, Phase};
+use super::{HangUp, Phase, Surface};
 
 /// One cell of the matrix.
 #[derive(Clone, Debug)]
 pub struct Cell {
     backend: String,
+    surface: Surface,
     phase: Phase,
     hang_up: HangUp,
     http: u8,
@@ -61,6 +62,7 @@ struct FiguresJson {
 #[derive(Serialize)]
 struct CellJson<'a> {
     backend: &'a str,
+    surface: &'static str,
     phase: &'static str,
     hangup: &'static str,
     http: u8,
@@ -87,9 +89,10 @@ impl FiguresJson {
 }
 
 impl Cell {
-    pub(super) fn new(backend: String, phase: Phase, hang_up: HangUp, http: u8) -> Self {
+    pub(super) fn new(backend: String, surface: Surface, phase: Phase, hang_up: HangUp, http: u8) -> Self {
         Self {
             backend,
+            surface,
             phase,
             hang_up,
             http,
@@ -104,6 +107,11 @@ impl Cell {
     /// Backend name.
     pub fn backend(&self) -> &str {
         &self.backend
+    }
+
+    /// What the caller speaks.
+    pub fn surface(&self) -> Surface {
+        self.surface
     }
 
     /// Phase.
@@ -174,6 +182,7 @@ impl Cell {
     fn json(&self) -> CellJson<'_> {
         CellJson {
             backend: &self.backend,
+            surface: self.surface.name(),
             phase: self.phase.name(),
             hangup: self.hang_up.name(),
             http: self.http,
@@ -188,8 +197,9 @@ impl Cell {
             |percent| self.percentile_us(percent).map_or_else(|| "-".to_owned(), |us| us.to_string());
         let count = |of: usize| if self.calls() == 0 { "-".to_owned() } else { of.to_string() };
         format!(
-            "{:<8} {:>4}  {:<18}  {:<20} {:>4} {:>8} {:>8} {:>8} {:>6} {:>6}",
+            "{:<9} {:<8} {:>4}  {:<18}  {:<20} {:>4} {:>8} {:>8} {:>8} {:>6} {:>6}",
             self.backend,
+            self.surface.name(),
             self.http,
             self.phase.name(),
             self.hang_up.name(),
@@ -266,8 +276,18 @@ impl Report {
         let mut table = String::new();
         let _ = writeln!(
             table,
-            "{:<8} {:>4}  {:<18}  {:<20} {:>4} {:>8} {:>8} {:>8} {:>6} {:>6}",
-            "backend", "http", "phase", "hang-up", "n", "p50 µs", "p99 µs", "max µs", "never", "early"
+            "{:<9} {:<8} {:>4}  {:<18}  {:<20} {:>4} {:>8} {:>8} {:>8} {:>6} {:>6}",
+            "backend",
+            "caller",
+            "http",
+            "phase",
+            "hang-up",
+            "n",
+            "p50 µs",
+            "p99 µs",
+            "max µs",
+            "never",
+            "early"
         );
         for cell in &self.cells {
             let _ = writeln!(table, "{}", cell.row());
@@ -287,8 +307,13 @@ impl Report {
         );
         for (cell, why) in self.unfilled() {
             let verdict = if matches!(why, Unfilled::Failed(_)) { "failed" } else { "not possible" };
-            let Cell { backend, phase, hang_up, http, .. } = cell;
-            let _ = writeln!(table, "{verdict}: {backend} http{http} {phase} {hang_up}: {}", why.reason());
+            let Cell { backend, surface, phase, hang_up, http, .. } = cell;
+            let surface = surface.name();
+            let _ = writeln!(
+                table,
+                "{verdict}: {backend} {surface} http{http} {phase} {hang_up}: {}",
+                why.reason()
+            );
         }
         table
     }

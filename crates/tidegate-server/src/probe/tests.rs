@@ -29,8 +29,8 @@ fn a_refused_cell_says_why_and_the_others_are_made() {
     assert!(json["cells"][0]["error"].as_str().is_some_and(|error| error.contains("404")), "{json}");
     assert_eq!(json["cells"][1]["excused"], true);
     let table = report.table();
-    assert!(table.contains("\nfailed: openai http1 awaiting_headers fin: "), "{table}");
-    assert!(table.contains("\nnot possible: openai http1 awaiting_headers h2_reset: "), "{table}");
+    assert!(table.contains("\nfailed: openai chat http1 awaiting_headers fin: "), "{table}");
+    assert!(table.contains("\nnot possible: openai chat http1 awaiting_headers h2_reset: "), "{table}");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_gateway_that_is_not_there_ends_the_probe() {
 
 #[test]
 fn a_backend_closed_before_the_hang_up_is_early_and_no_bound_holds() {
-    let mut cell = Cell::new("openai".to_owned(), Phase::Stalled, HangUp::Fin, 1);
+    let mut cell = Cell::new("openai".to_owned(), Surface::Chat, Phase::Stalled, HangUp::Fin, 1);
     cell.closed(5_000, 5_000);
     cell.closed(5_000, 12_999);
     let report = |cell: &Cell| Report { cells: vec![cell.clone()], took: Duration::ZERO };
@@ -93,6 +93,7 @@ impl Refusing {
 
     fn try_probe(&mut self, hang_ups: Vec<HangUp>) -> io::Result<Report> {
         let plan = Plan {
+            surfaces: vec![Surface::Chat],
             backends: vec!["openai".to_owned()],
             phases: vec![Phase::AwaitingHeaders],
             hang_ups,

@@ -18,6 +18,7 @@ mod detecting;
 mod drain;
 mod http2;
 mod listeners;
+mod messages;
 mod naming;
 mod passing_on;
 mod paying;

@@ -5,7 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use tidegate_engine::{Outcome, Provenance};
 use tidegate_wire::host::AbortBilling;
 
-use crate::support::{BACKENDS, Setup, pause};
+use crate::support::{BACKENDS, Setup, cut_short, pause};
 
 #[test]
 fn a1_an_aborted_stream_is_not_free() {
@@ -16,7 +16,7 @@ fn a1_an_aborted_stream_is_not_free() {
         drop(caller);
         let seen = setup.stopped("a1");
         let record = setup.only_record();
-        assert_eq!((record.outcome, record.provenance), (Outcome::ClientGone, Provenance::Estimated));
+        assert_eq!((record.outcome, record.provenance), (Outcome::ClientGone, cut_short(backend)));
         let (estimate, truth) = (record.usage.completion_tokens, seen.truth_usage.completion);
         assert!(estimate * 2 >= truth && estimate <= truth * 3, "{backend}: {estimate} of {truth} tokens");
         assert_eq!(record.content_events, 20);
@@ -43,7 +43,7 @@ fn a2_an_aborted_call_without_stream_has_its_prompt_estimated() {
 
 #[test]
 fn a3_the_record_says_whether_the_backend_bills_on_after_a_close() {
-    let expected = [AbortBilling::Stops, AbortBilling::Stops, AbortBilling::RunsOn];
+    let expected = [AbortBilling::Stops, AbortBilling::Stops, AbortBilling::RunsOn, AbortBilling::Stops];
     for (backend, expected) in BACKENDS.into_iter().zip(expected) {
         let mut setup = Setup::start();
         let mut caller = setup.call(&format!("{backend}/sim"), "tokens=9,stall=2", true);
@@ -51,6 +51,22 @@ fn a3_the_record_says_whether_the_backend_bills_on_after_a_close() {
         drop(caller);
         assert_eq!(setup.only_record().abort_billing, expected, "{backend}");
     }
+}
+
+/// What Anthropic's `message_start` says of the output is a placeholder; its count of the prompt is exact.
+#[test]
+fn a4_a_placeholder_is_no_count() {
+    let mut setup = Setup::start();
+    let scenario = "tokens=40,stall=20,prompt=77,cached=7,tag=a4";
+    let mut caller = setup.call("anthropic/sim", scenario, true);
+    caller.read_until(" turning");
+    drop(caller);
+    setup.stopped("a4");
+    let record = setup.only_record();
+    assert_eq!(record.provenance, Provenance::Partial);
+    assert_eq!((record.usage.prompt_tokens, record.usage.cached_tokens), (77, Some(7)));
+    assert!(record.usage.completion_tokens >= 10, "{}", record.usage.completion_tokens);
+    assert_eq!(record.usage.total_tokens, 77 + record.usage.completion_tokens);
 }
 
 #[test]
@@ -87,11 +103,8 @@ fn a8_an_attempt_that_failed_after_it_was_sent_has_usage() {
         let answer = setup.call(&format!("{backend}/sim"), "tokens=9,reset=4", true).answer();
         assert!(answer.text().contains("\"error\""), "{}", answer.text());
         let record = setup.only_record();
-        assert_eq!(
-            (record.outcome, record.provenance),
-            (Outcome::Broken, Provenance::Estimated),
-            "{backend}"
-        );
+        let ended = (record.outcome, record.provenance);
+        assert_eq!(ended, (Outcome::Broken, cut_short(backend)), "{backend}");
         assert!(record.usage.prompt_tokens > 0 && record.usage.completion_tokens > 0);
     }
 }
@@ -128,12 +141,12 @@ fn a15_an_error_inside_the_stream_keeps_the_tokens_before_it() {
 #[test]
 fn a17_every_path_that_reaches_a_backend_leaves_a_record() {
     let mut setup = Setup::start();
-    for path in ["/v1/chat/completions", "/chat/completions"] {
+    for path in ["/v1/chat/completions", "/chat/completions", "/v1/messages", "/v1/messages/count_tokens"] {
         let mut caller = setup.connect();
-        let request = String::from_utf8(crate::support::chat("openai/sim", "tokens=1", false)).unwrap();
+        let request = String::from_utf8(crate::support::chat("anthropic/sim", "tokens=1", false)).unwrap();
         caller.send(request.replace("/v1/chat/completions", path).as_bytes());
         assert_eq!(caller.answer().status, 200);
     }
-    assert_eq!(setup.records.wait(2).len(), setup.sim.observations().len());
-    assert_eq!(setup.finish().len(), 2);
+    assert_eq!(setup.records.wait(4).len(), setup.sim.observations().len());
+    assert_eq!(setup.finish().len(), 4);
 }

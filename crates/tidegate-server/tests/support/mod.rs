@@ -8,7 +8,7 @@ pub(crate) mod sockets;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tidegate_engine::CallRecord;
+use tidegate_engine::{CallRecord, Provenance};
 use tidegate_server::run;
 use tidegate_sim::{Config as SimConfig, Observation, SimHandle, Simulator};
 
@@ -124,6 +124,8 @@ fn hosts(base: &str, clocks: &str) -> String {
     for (http, suffix) in [(1, ""), (2, "-h2")] {
         let common = format!("http: {http}{clocks}, base_url: \"{base}");
         hosts.push_str(&format!("  openai{suffix}: {{kind: openai, {common}/v1\", api_key: simulated}}\n"));
+        hosts
+            .push_str(&format!("  anthropic{suffix}: {{kind: anthropic, {common}\", api_key: simulated}}\n"));
         hosts.push_str(&format!(
             "  azure{suffix}: {{kind: azure, {common}\", api_version: 2024-10-21, api_key: simulated}}\n"
         ));
@@ -264,4 +266,10 @@ pub(crate) fn pause(time: Duration) {
 pub(crate) const CLOSED_WITHIN: Duration = Duration::from_millis(500);
 pub(crate) const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
 /// The names of the hosts that speak HTTP/1.1 with their backend; with `-h2` behind it, HTTP/2.
-pub(crate) const BACKENDS: [&str; 3] = ["openai", "azure", "bedrock"];
+pub(crate) const BACKENDS: [&str; 4] = ["openai", "azure", "bedrock", "anthropic"];
+
+/// How the usage of a reply is known that was cut short after it had begun.
+pub(crate) fn cut_short(backend: &str) -> Provenance {
+    // Counts the prompt at the start of its reply.
+    if backend == "anthropic" { Provenance::Partial } else { Provenance::Estimated }
+}

@@ -336,7 +336,7 @@ fn completion_id() -> String {
 }
 
 /// 32 hexadecimal digits that no other call of this process has.
-fn hexadecimal() -> String {
+pub(super) fn hexadecimal() -> String {
     let mut digits = String::with_capacity(32);
     // Writing to a string does not fail.
     let _infallible = write!(digits, "{:016x}{:016x}", next_number(), next_number());

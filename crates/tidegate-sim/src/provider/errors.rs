@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{bedrock, chat, quoted};
+use super::{anthropic, bedrock, chat, quoted};
 use crate::journal::Backend;
 use crate::plan::{Body, Head, Plan};
 use crate::scenario::Scenario;
@@ -48,6 +48,8 @@ pub(super) fn unauthorized(backend: Backend, missing: bool) -> Plan {
         (Backend::Bedrock, true) => (403, "Missing Authentication Token"),
         (Backend::Bedrock, false) => (403, "The security token included in the request is invalid."),
         (Backend::Azure, _) => (401, AZURE_DENIED),
+        (Backend::Anthropic, true) => (401, "x-api-key header is required"),
+        (Backend::Anthropic, false) => (401, "invalid x-api-key"),
         (_, true) => (
             401,
             "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
@@ -74,6 +76,7 @@ fn head(backend: Backend, status: u16, model: &str) -> Head {
     match backend {
         Backend::Bedrock => bedrock::error_head(status, bedrock_exception(status)),
         Backend::Azure => chat::azure_head(status, "application/json", model),
+        Backend::Anthropic => anthropic::head(status, "application/json"),
         _ => chat::openai_head(status, "application/json"),
     }
 }
@@ -82,6 +85,7 @@ fn body(backend: Backend, status: u16, message: Option<&str>, model: &str) -> St
     let message = message.unwrap_or_else(|| usual_message(backend, status));
     match backend {
         Backend::Bedrock => format!(r#"{{"message":{}}}"#, quoted(message)),
+        Backend::Anthropic => anthropic::error(status, message),
         Backend::Azure => {
             format!(r#"{{"error":{{"code":"{}","message":{}}}}}"#, azure_code(status), quoted(message))
         }
@@ -123,6 +127,13 @@ fn usual_message(backend: Backend, status: u16) -> &'static str {
         (Backend::Azure, 429) => {
             "Your requests have exceeded the call rate limit of your current pricing tier. Please retry after 1 second."
         }
+        (Backend::Anthropic, 401) => "invalid x-api-key",
+        (Backend::Anthropic, 404) => "model: claude-unknown",
+        (Backend::Anthropic, 429) => {
+            "This request would exceed your account's rate limit. Please try again later."
+        }
+        (Backend::Anthropic, 503 | 529) => "Overloaded",
+        (Backend::Anthropic, 500..) => "Internal server error",
         (_, 401) => {
             "Incorrect API key provided: bad****. You can find your API key at https://platform.openai.com/account/api-keys."
         }

@@ -25,9 +25,12 @@ impl Identity {
         let authorization = text("authorization").unwrap_or_default();
         let bearer =
             authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        match (backend, bearer, text("api-key")) {
+        let key_header = if backend == Backend::Anthropic { "x-api-key" } else { "api-key" };
+        match (backend, bearer, text(key_header)) {
             (_, Some((_, key)), _) => Self::checked(key, Self::Bearer, "bearer"),
-            (Backend::Azure, None, Some(key)) => Self::checked(key, Self::ApiKey, "api_key"),
+            (Backend::Azure | Backend::Anthropic, None, Some(key)) => {
+                Self::checked(key, Self::ApiKey, "api_key")
+            }
             (Backend::Bedrock, None, _) if authorization.starts_with(SIGV4) => {
                 if signature_is_plausible(authorization, text("x-amz-date")) {
                     Self::SigV4
@@ -58,9 +61,10 @@ impl Identity {
     /// The provider's answer to a request that is not let in.
     pub(super) fn refusal(self, backend: Backend) -> Option<Plan> {
         match (self, backend) {
-            (Self::Missing | Self::Wrong(_), Backend::Openai | Backend::Azure | Backend::Bedrock) => {
-                Some(errors::unauthorized(backend, self == Self::Missing))
-            }
+            (
+                Self::Missing | Self::Wrong(_),
+                Backend::Openai | Backend::Azure | Backend::Bedrock | Backend::Anthropic,
+            ) => Some(errors::unauthorized(backend, self == Self::Missing)),
             _ => None,
         }
     }

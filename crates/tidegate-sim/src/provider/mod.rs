@@ -3,6 +3,7 @@
 //! Called by the connections, first with a request's head (the path and the headers already decide the provider, the
 //! identity and how the body is to be read), then with its body. Pure but for the clock in ids and dates.
 
+mod anthropic;
 mod bedrock;
 mod chat;
 mod errors;
@@ -38,6 +39,8 @@ pub(crate) enum Operation {
     Chat { azure: Option<AzureRoute> },
     /// The list of models in OpenAI's form.
     Models { azure: bool },
+    /// Anthropic's Messages, or only the count of their tokens.
+    Messages { count: bool },
     /// Bedrock's Converse.
     Converse { model: String, streaming: bool },
     /// None of these.
@@ -104,6 +107,7 @@ impl Order {
             Operation::Unknown { .. } => return errors::unknown_url(backend),
             Operation::Models { azure } => return chat::models(*azure),
             Operation::Chat { azure } => Ask::chat(body, azure.as_ref()),
+            Operation::Messages { .. } => Ask::messages(body),
             Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
         };
         let ask = match ask {
@@ -149,6 +153,8 @@ fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) ->
     match operation {
         Operation::Chat { azure: None } => chat::plan(&ask, None, scenario),
         Operation::Chat { azure: Some(route) } => chat::plan(&ask, Some(route), scenario),
+        Operation::Messages { count: false } => anthropic::plan(&ask, scenario),
+        Operation::Messages { count: true } => anthropic::count(&ask, scenario),
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
         Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
     }
@@ -160,6 +166,8 @@ impl Operation {
         let azure = path.starts_with("/openai/");
         match path {
             "/v1/chat/completions" if post => return Self::Chat { azure: None },
+            "/v1/messages" if post => return Self::Messages { count: false },
+            "/v1/messages/count_tokens" if post => return Self::Messages { count: true },
             "/openai/v1/chat/completions" if post => {
                 return Self::Chat { azure: Some(AzureRoute { deployment: None, api_version: None }) };
             }
@@ -201,6 +209,7 @@ impl Operation {
         match self {
             Self::Chat { azure: None } | Self::Models { azure: false } => Backend::Openai,
             Self::Chat { azure: Some(_) } | Self::Models { azure: true } => Backend::Azure,
+            Self::Messages { .. } => Backend::Anthropic,
             Self::Converse { .. } => Backend::Bedrock,
             Self::Unknown { backend } => *backend,
         }
@@ -248,6 +257,21 @@ impl Ask {
             padded: options.include_obfuscation.unwrap_or(true),
             prompt: measure(body),
             tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/function/name")),
+        })
+    }
+
+    fn messages(body: &[u8]) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        if request.messages.is_none() {
+            return Err("messages: Field required".to_owned());
+        }
+        Ok(Self {
+            model: request.model.ok_or("model: Field required")?,
+            streaming: request.stream.unwrap_or(false),
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/name")),
         })
     }
 

@@ -55,6 +55,8 @@ impl Answer {
     pub(crate) fn events(&self) -> Vec<serde_json::Value> {
         let text = self.text();
         let data = text.split("\n\n").filter(|event| !event.is_empty());
+        // Anthropic's have a name in front.
+        let data = data.map(|event| event.split_once('\n').map_or(event, |(_, data)| data));
         data.map(|event| event.strip_prefix("data: ").expect("every event is one data line"))
             .filter(|data| *data != "[DONE]")
             .map(|data| serde_json::from_str(data).unwrap())
@@ -167,6 +169,7 @@ pub(crate) const OPENAI: &str = "/v1/chat/completions";
 pub(crate) const AZURE: &str =
     "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-12-01-preview";
 pub(crate) const AZURE_V1: &str = "/openai/v1/chat/completions";
+pub(crate) const MESSAGES: &str = "/v1/messages";
 pub(crate) const CONVERSE: &str = "/model/us.amazon.nova-micro-v1%3A0/converse";
 pub(crate) const CONVERSE_STREAM: &str = "/model/us.amazon.nova-micro-v1%3A0/converse-stream";
 
@@ -176,8 +179,10 @@ pub(crate) const WHOLE: &str =
 pub(crate) const BEDROCK: &str = r#"{"messages":[{"role":"user","content":[{"text":"Say something."}]}]}"#;
 
 /// The three providers' streaming paths, each with a body.
-pub(crate) const STREAMS: [(&str, &str); 3] = [(OPENAI, STREAM), (AZURE, STREAM), (CONVERSE_STREAM, BEDROCK)];
+pub(crate) const STREAMS: [(&str, &str); 4] =
+    [(OPENAI, STREAM), (AZURE, STREAM), (CONVERSE_STREAM, BEDROCK), (MESSAGES, STREAM)];
 /// The three providers' non-streaming paths, each with a body.
-pub(crate) const WHOLES: [(&str, &str); 3] = [(OPENAI, WHOLE), (AZURE, WHOLE), (CONVERSE, BEDROCK)];
+pub(crate) const WHOLES: [(&str, &str); 4] =
+    [(OPENAI, WHOLE), (AZURE, WHOLE), (CONVERSE, BEDROCK), (MESSAGES, WHOLE)];
 
 const SIGV4: &str = "x-amz-date: 20261122T101112Z\r\nauthorization: AWS4-HMAC-SHA256 Credential=AKIASIMULATED/20261122/us-east-1/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

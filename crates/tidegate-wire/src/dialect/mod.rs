@@ -1,8 +1,12 @@
 //! Dialects: one folder per wire format. A client dialect decodes requests and encodes replies; a backend dialect encodes
 //! requests and decodes replies.
 
+pub mod anthropic_messages;
 pub mod bedrock_converse;
+pub(crate) mod claude;
+pub(crate) mod object;
 pub mod openai_chat;
+pub(crate) mod parameters;
 
 use crate::{WireError, framing::Frame, hub::Event};
 

@@ -13,7 +13,11 @@ mod tests;
 
 use http::HeaderMap;
 
-use crate::{ErrorClass, WireError, outbound::Outbound};
+use crate::{
+    ErrorClass, WireError,
+    client::{ClientDialect, Operation},
+    outbound::Outbound,
+};
 
 pub use rows::{HOSTS, row};
 
@@ -55,6 +59,8 @@ pub struct HostRow {
 pub enum Quirk {
     /// Reasoning models refuse `max_tokens`; they want it called `max_completion_tokens` (WIRE facts, Azure).
     RenamesMaxTokens,
+    /// Refuses fields of messages that are not in its API: cache points (it caches by itself) and reasoning that is given back.
+    RefusesForeignFields,
     /// `stream_options` is refused by dated API versions before 2024-09-01-preview (WIRE facts, Azure).
     DatesStreamOptions,
 }
@@ -64,6 +70,8 @@ pub enum Quirk {
 pub enum Dialect {
     /// OpenAI chat completions.
     OpenaiChat,
+    /// Anthropic's Messages API.
+    AnthropicMessages,
     /// Bedrock Converse and ConverseStream.
     BedrockConverse,
 }
@@ -75,6 +83,8 @@ pub enum AuthScheme {
     Bearer,
     /// Azure: a key goes in `api-key`, a token in `Authorization: Bearer`.
     Azure,
+    /// Anthropic: a key goes in `x-api-key`, a token in `Authorization: Bearer`.
+    Anthropic,
     /// AWS: SigV4 by service name, or a bearer API key.
     Aws {
         /// SigV4 service name.
@@ -104,11 +114,15 @@ pub struct Prepared {
 /// How a backend's reply is to be read; made by [`Endpoint::prepare`].
 #[derive(Clone, Debug)]
 pub struct ReplyPlan {
+    /// What the caller speaks.
+    pub client: ClientDialect,
+    /// What it wants.
+    pub operation: Operation,
     /// The backend's dialect.
     pub dialect: Dialect,
     /// Whether the reply is a stream.
     pub streaming: bool,
-    /// Whether the caller asked for a usage chunk at the end of its stream.
+    /// Whether the caller is to be told of a stream's usage.
     pub include_usage: bool,
     /// How many answers the caller asked for.
     pub choices: u32,

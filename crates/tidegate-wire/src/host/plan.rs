@@ -4,10 +4,10 @@ use bytes::Bytes;
 
 use super::{Dialect, ReplyPlan};
 use crate::{
+    client::{ClientDialect, Operation},
     dialect::{
-        Decoder, Encoder,
-        bedrock_converse::ConverseDecoder,
-        openai_chat::{ChatDecoder, StreamEncoder, WholeEncoder},
+        Decoder, anthropic_messages::MessagesDecoder, bedrock_converse::ConverseDecoder,
+        openai_chat::ChatDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -15,16 +15,22 @@ use crate::{
 };
 
 impl ReplyPlan {
-    /// A machine that yields bytes for an openai-chat caller. `id` and `created` (Unix seconds) fill what the backend's
+    /// A machine that yields bytes for the caller, in its own dialect. `id` and `created` (Unix seconds) fill what the backend's
     /// dialect does not say.
-    pub fn openai_chat(&self, id: &str, created: u64) -> Box<dyn Reply<Item = Bytes>> {
-        match (self.dialect, self.streaming) {
-            (Dialect::OpenaiChat, true) => Box::new(Relay::new(self.choices, self.include_usage)),
-            (Dialect::OpenaiChat, false) => Box::new(WholeRelay::new(self.choices)),
-            (Dialect::BedrockConverse, _) => {
-                let (decoder, encoder) = (self.decoder(), self.encoder(id, created));
-                Box::new(Translate::new(self.framing(), decoder, encoder, self.choices, self.streaming))
-            }
+    pub fn reply(&self, id: &str, created: u64) -> Box<dyn Reply<Item = Bytes>> {
+        if self.operation == Operation::CountTokens {
+            return Box::new(WholeRelay::count());
+        }
+        if !self.client.is(self.dialect) {
+            let Self { streaming, include_usage, model, .. } = self;
+            let encoder = self.client.encoder(id, created, model, *streaming, *include_usage);
+            return Box::new(Translate::new(self.framing(), self.decoder(), encoder, self.choices));
+        }
+        match (self.client, self.streaming) {
+            (ClientDialect::OpenaiChat, true) => Box::new(Relay::new(self.choices, self.include_usage)),
+            (ClientDialect::OpenaiChat, false) => Box::new(WholeRelay::new(self.choices)),
+            (ClientDialect::AnthropicMessages, true) => Box::new(Relay::messages()),
+            (ClientDialect::AnthropicMessages, false) => Box::new(WholeRelay::messages()),
         }
     }
 
@@ -37,22 +43,15 @@ impl ReplyPlan {
     pub fn framing(&self) -> Framing {
         match (self.dialect, self.streaming) {
             (_, false) => Framing::Whole,
-            (Dialect::OpenaiChat, true) => Framing::Sse,
+            (Dialect::OpenaiChat | Dialect::AnthropicMessages, true) => Framing::Sse,
             (Dialect::BedrockConverse, true) => Framing::EventStream,
-        }
-    }
-
-    fn encoder(&self, id: &str, created: u64) -> Box<dyn Encoder> {
-        if self.streaming {
-            Box::new(StreamEncoder::new(id, created, &self.model, self.include_usage))
-        } else {
-            Box::new(WholeEncoder::new(id, created, &self.model))
         }
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
         match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
+            Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
         }
     }

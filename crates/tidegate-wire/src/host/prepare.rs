@@ -10,39 +10,58 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan};
 use crate::{
     ErrorClass, WireError,
+    client::{ClientDialect, Inbound, Operation, RelayShape},
     dialect::{
+        anthropic_messages,
         bedrock_converse::{self, EncodeOptions},
-        openai_chat::{self, RelayShape, RequestShape},
+        openai_chat::{self, RequestShape},
     },
     hub::ChatRequest,
     outbound::Outbound,
 };
 
 impl Endpoint {
-    /// Turns a caller's openai-chat request into this backend's, relaying bytes where the dialect is the same.
-    /// `model` is the backend's name for the model (deployment, model id, ARN).
+    /// Turns a caller's request into this backend's, relaying bytes where the dialect is the same. `model` is the backend's name
+    /// for the model (deployment, model id, ARN).
     ///
     /// # Errors
     /// [`ErrorClass::BadRequest`], naming the parameter, if the backend can't honour the request.
-    pub fn prepare(&self, inbound: &openai_chat::Inbound, model: &str) -> Result<Prepared, WireError> {
-        let body = match self.host.dialect {
-            Dialect::OpenaiChat => inbound.relay_body(RelayShape {
+    pub fn prepare(&self, inbound: &Inbound, model: &str) -> Result<Prepared, WireError> {
+        let dialect = self.host.dialect;
+        let relayed = inbound.client.is(dialect);
+        if inbound.operation == Operation::CountTokens && !relayed {
+            return Err(self.cannot_count());
+        }
+        let body = if relayed {
+            inbound.relay_body(RelayShape {
                 model,
-                stream_options: self.knows_stream_options(),
+                stream_options: dialect == Dialect::OpenaiChat && self.knows_stream_options(),
                 rename_max_tokens: self.renames_max_tokens(model),
-            }),
-            Dialect::BedrockConverse => {
-                bedrock_converse::encode_request(&inbound.decode()?, &EncodeOptions { model })?
-            }
+            })
+        } else {
+            self.encode(&inbound.decode()?, model)?
         };
         let plan = ReplyPlan {
-            dialect: self.host.dialect,
+            client: inbound.client,
+            operation: inbound.operation,
+            dialect,
             streaming: inbound.stream,
             include_usage: inbound.include_usage,
             choices: inbound.choices,
             model: inbound.model.clone(),
         };
-        self.prepared(plan, model, body)
+        let own = HeaderMap::new();
+        self.prepared(plan, model, body, if relayed { &inbound.headers } else { &own })
+    }
+
+    /// An estimate is not made: a program that asks wants to know whether its prompt fits, and without the model's own tokenizer
+    /// nobody can tell it.
+    fn cannot_count(&self) -> WireError {
+        let name = self.host.name;
+        WireError::bad_request(format!(
+            "Tokens can't be counted for this model: its host {name} has no such operation, and there is no tokenizer for it here."
+        ))
+        .with_param("model")
     }
 
     /// The same for a hub request (the SDK).
@@ -50,29 +69,48 @@ impl Endpoint {
     /// # Errors
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
-        let body = match self.host.dialect {
-            Dialect::OpenaiChat => openai_chat::encode_request_as(
-                request,
-                RequestShape {
-                    model,
-                    force_usage: self.knows_stream_options(),
-                    rename_max_tokens: self.renames_max_tokens(model),
-                },
-            )
-            .into(),
-            Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model })?,
-        };
+        let body = self.encode(request, model)?;
         let plan = ReplyPlan {
+            client: ClientDialect::OpenaiChat,
+            operation: Operation::Generate,
             dialect: self.host.dialect,
             streaming: request.stream.is_some(),
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
             choices: request.limits.n.unwrap_or(1).max(1),
             model: request.model.clone(),
         };
-        self.prepared(plan, model, body)
+        self.prepared(plan, model, body, &HeaderMap::new())
     }
 
-    fn prepared(&self, plan: ReplyPlan, model: &str, body: Bytes) -> Result<Prepared, WireError> {
+    /// The body in the backend's dialect.
+    fn encode(&self, request: &ChatRequest, model: &str) -> Result<Bytes, WireError> {
+        match self.host.dialect {
+            Dialect::OpenaiChat => {
+                let foreign_fields = !self.has(Quirk::RefusesForeignFields);
+                let shape = RequestShape {
+                    model,
+                    force_usage: self.knows_stream_options(),
+                    // OpenAI's own reasoning models refuse the old name; whoever wrote this request may have no other.
+                    rename_max_tokens: is_reasoning_gpt(model) && !foreign_fields,
+                    foreign_fields,
+                };
+                Ok(openai_chat::encode_request_as(request, shape).into())
+            }
+            Dialect::AnthropicMessages => {
+                anthropic_messages::encode_request(request, &anthropic_messages::EncodeOptions { model })
+            }
+            Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model }),
+        }
+    }
+
+    /// `passed` are header fields of the caller's that are a part of its request.
+    fn prepared(
+        &self,
+        plan: ReplyPlan,
+        model: &str,
+        body: Bytes,
+        passed: &HeaderMap,
+    ) -> Result<Prepared, WireError> {
         // No encoding protects these: a proxy on the way takes them for steps in the path, and so for another operation.
         if self.puts_model_in_path() && matches!(model, "." | "..") {
             return Err(
@@ -81,32 +119,45 @@ impl Endpoint {
         }
         let outbound = Outbound {
             method: Method::POST,
-            uri: self.uri(model, plan.streaming)?,
-            headers: self.request_headers(plan.streaming),
+            uri: self.uri(model, plan.streaming, plan.operation)?,
+            headers: self.request_headers(plan.streaming, passed),
             body,
         };
         Ok(Prepared { outbound, plan })
     }
 
-    fn request_headers(&self, streaming: bool) -> HeaderMap {
+    fn request_headers(&self, streaming: bool, passed: &HeaderMap) -> HeaderMap {
         let accept = match (self.host.dialect, streaming) {
             (_, false) => "application/json",
-            (Dialect::OpenaiChat, true) => "text/event-stream",
+            (Dialect::OpenaiChat | Dialect::AnthropicMessages, true) => "text/event-stream",
             (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
         };
         let mut headers = self.headers.clone();
+        for (name, value) in passed {
+            // The operator's word comes first.
+            headers.entry(name).or_insert_with(|| value.clone());
+        }
+        if self.host.dialect == Dialect::AnthropicMessages {
+            anthropic_messages::pin_version(&mut headers);
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers
     }
 
-    pub(super) fn uri(&self, model: &str, streaming: bool) -> Result<Uri, WireError> {
+    pub(super) fn uri(&self, model: &str, streaming: bool, operation: Operation) -> Result<Uri, WireError> {
         let base = self.base_url.trim_end_matches('/');
         let segment = utf8_percent_encode(model, SEGMENT);
         let text = match (self.host.dialect, self.host.auth) {
             (Dialect::BedrockConverse, _) => {
                 let operation = if streaming { "converse-stream" } else { "converse" };
                 format!("{base}/model/{segment}/{operation}")
+            }
+            (Dialect::AnthropicMessages, _) => {
+                // As some write it, since OpenAI's has it.
+                let base = base.strip_suffix("/v1").unwrap_or(base);
+                let count = if operation == Operation::CountTokens { "/count_tokens" } else { "" };
+                format!("{base}/v1/messages{count}")
             }
             (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
             (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
@@ -158,20 +209,24 @@ impl Endpoint {
         self.api_version.as_deref().filter(|version| version.starts_with("20"))
     }
 
-    /// Known by name: the o-series and gpt-5 and its successors, `gpt-5-chat` included. A deployment with a name of its
-    /// own is left alone.
     fn renames_max_tokens(&self, model: &str) -> bool {
-        let gpt_5_or_later = model
-            .strip_prefix("gpt-")
-            .and_then(|rest| rest.split(['.', '-']).next())
-            .and_then(|major| major.parse::<u32>().ok())
-            // gpt-35 is Azure's spelling of gpt-3.5.
-            .is_some_and(|major| (5..35).contains(&major));
-        let o_series = ["o1", "o3", "o4"].iter().any(|name| {
-            model.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-        });
-        self.has(Quirk::RenamesMaxTokens) && (gpt_5_or_later || o_series)
+        self.has(Quirk::RenamesMaxTokens) && is_reasoning_gpt(model)
     }
+}
+
+/// Known by name: the o-series and gpt-5 and its successors, `gpt-5-chat` included. A deployment with a name of its own is left
+/// alone.
+fn is_reasoning_gpt(model: &str) -> bool {
+    let gpt_5_or_later = model
+        .strip_prefix("gpt-")
+        .and_then(|rest| rest.split(['.', '-']).next())
+        .and_then(|major| major.parse::<u32>().ok())
+        // gpt-35 is Azure's spelling of gpt-3.5.
+        .is_some_and(|major| (5..35).contains(&major));
+    let o_series = ["o1", "o3", "o4"]
+        .iter()
+        .any(|name| model.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')));
+    gpt_5_or_later || o_series
 }
 
 /// Everything but RFC 3986's unreserved characters: `:` and `/` of model ids and ARNs are encoded.

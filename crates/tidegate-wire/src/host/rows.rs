@@ -3,14 +3,14 @@
 use super::{AbortBilling, AuthScheme, Dialect, HostRow, Quirk};
 
 /// Every host that Tidegate knows.
-pub static HOSTS: [HostRow; 3] = [
+pub static HOSTS: [HostRow; 5] = [
     HostRow {
         name: "openai",
         dialect: Dialect::OpenaiChat,
         auth: AuthScheme::Bearer,
         default_base_url: Some("https://api.openai.com/v1"),
         abort_stops_billing: AbortBilling::Stops,
-        quirks: &[],
+        quirks: &[Quirk::RefusesForeignFields],
     },
     HostRow {
         name: "azure",
@@ -18,7 +18,7 @@ pub static HOSTS: [HostRow; 3] = [
         auth: AuthScheme::Azure,
         default_base_url: None,
         abort_stops_billing: AbortBilling::Stops,
-        quirks: &[Quirk::RenamesMaxTokens, Quirk::DatesStreamOptions],
+        quirks: &[Quirk::RenamesMaxTokens, Quirk::DatesStreamOptions, Quirk::RefusesForeignFields],
     },
     HostRow {
         name: "bedrock",
@@ -26,6 +26,23 @@ pub static HOSTS: [HostRow; 3] = [
         auth: AuthScheme::Aws { service: "bedrock" },
         default_base_url: Some("https://bedrock-runtime.{region}.{aws_domain}"),
         abort_stops_billing: AbortBilling::RunsOn,
+        quirks: &[],
+    },
+    HostRow {
+        name: "anthropic",
+        dialect: Dialect::AnthropicMessages,
+        auth: AuthScheme::Anthropic,
+        default_base_url: Some("https://api.anthropic.com"),
+        abort_stops_billing: AbortBilling::Stops,
+        quirks: &[],
+    },
+    // Claude on Microsoft Foundry, at `https://NAME.services.ai.azure.com/anthropic`.
+    HostRow {
+        name: "azure-anthropic",
+        dialect: Dialect::AnthropicMessages,
+        auth: AuthScheme::Anthropic,
+        default_base_url: None,
+        abort_stops_billing: AbortBilling::Unknown,
         quirks: &[],
     },
 ];

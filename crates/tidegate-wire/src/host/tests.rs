@@ -97,7 +97,7 @@ fn bedrock_encodes_colons_and_slashes_of_a_model_id() {
     assert_eq!(endpoint.base_url, "https://bedrock-runtime.eu-west-1.amazonaws.com");
     let arn = "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.m-v1:0";
     assert_eq!(
-        endpoint.uri(arn, true).unwrap(),
+        endpoint.uri(arn, true, Operation::Generate).unwrap(),
         "https://bedrock-runtime.eu-west-1.amazonaws.com/model/\
          arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Feu.m-v1%3A0/converse-stream"
     );
@@ -309,4 +309,20 @@ fn every_aws_partition_has_its_own_domain() {
         let endpoint = row("bedrock").unwrap().endpoint(None, Some(region), None).unwrap();
         assert_eq!(endpoint.base_url, format!("https://bedrock-runtime.{region}.{domain}"));
     }
+}
+
+#[test]
+fn anthropic_has_its_path_and_version() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
+    for base in [None, Some("https://api.anthropic.com/v1/")] {
+        let endpoint = endpoint("anthropic", base, None);
+        let outbound = endpoint.prepare(&inbound(body), "claude-sonnet-5").unwrap().outbound;
+        assert_eq!(outbound.uri, "https://api.anthropic.com/v1/messages");
+        assert_eq!(outbound.headers["anthropic-version"], "2023-06-01");
+    }
+    let mut foundry = endpoint("azure-anthropic", Some("https://r.services.ai.azure.com/anthropic"), None);
+    foundry.headers.insert("anthropic-version", "2026-10-21".parse().unwrap());
+    let outbound = foundry.prepare(&inbound(body), "claude-sonnet-5").unwrap().outbound;
+    assert_eq!(outbound.uri, "https://r.services.ai.azure.com/anthropic/v1/messages");
+    assert_eq!(outbound.headers["anthropic-version"], "2026-10-21", "the operator's word counts");
 }

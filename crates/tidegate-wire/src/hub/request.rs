@@ -323,6 +323,20 @@ pub enum ReasoningEffort {
 }
 
 impl ReasoningEffort {
+    /// By OpenAI's spelling.
+    pub fn of_openai(level: &str) -> Self {
+        match level {
+            "none" => Self::None,
+            "minimal" => Self::Minimal,
+            "low" => Self::Low,
+            "medium" => Self::Medium,
+            "high" => Self::High,
+            "xhigh" => Self::XHigh,
+            "max" => Self::Max,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
     /// OpenAI's spelling, which most families of models share.
     pub fn as_openai(&self) -> &str {
         match self {

@@ -4,6 +4,9 @@
 //! or whole, is decided when it is made. It holds no socket, so it can't hold on to one.
 
 mod events;
+mod observe;
+mod observe_chat;
+mod observe_messages;
 mod relay;
 mod scan;
 mod tally;
@@ -37,7 +40,7 @@ pub trait Reply: Send {
     fn push(&mut self, chunk: Bytes, items: &mut VecDeque<Self::Item>) -> Result<(), WireError>;
 
     /// The backend's body has ended. Accepted, and then [`Progress::ended`], is a reply
-    /// - whose terminal event was seen: `[DONE]` of an openai-chat stream, `metadata` and `messageStop` of a Bedrock stream,
+    /// - whose terminal event was seen: `[DONE]` of an openai-chat stream, `message_stop` of Anthropic's, `metadata` and `messageStop` of a Bedrock stream,
     ///   a whole reply that is one complete JSON document;
     /// - or, in an openai-chat stream only, that has no `[DONE]` but whose answers have all finished: at least one has begun,
     ///   as many have begun as were asked for, and each of them has its finish reason. A caller gets the `[DONE]` then.

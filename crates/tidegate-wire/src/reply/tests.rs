@@ -12,7 +12,7 @@ use crate::{
 const CHUNK: &str = "data: {\"id\":\"i\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
     \"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
 
-fn pushed(relay: &mut Relay, piece: impl Into<Bytes>) -> Vec<Bytes> {
+fn pushed(relay: &mut Relay<super::observe_chat::ChatObserver>, piece: impl Into<Bytes>) -> Vec<Bytes> {
     let mut items = VecDeque::new();
     relay.push(piece.into(), &mut items).unwrap();
     items.into()

@@ -4,30 +4,24 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{Progress, Reply, events::Events, relay::error_event};
+use super::{Progress, Reply, events::Events};
 use crate::{
     WireError,
     dialect::{Decoder, Encoder},
     framing::Framing,
+    hub::Event,
 };
 
-/// Translates one reply into bytes for an openai-chat caller.
+/// Translates one reply into bytes of the caller's dialect.
 pub struct Translate {
     events: Events,
     encoder: Box<dyn Encoder>,
-    streaming: bool,
 }
 
 impl Translate {
-    /// A machine for a body framed and decoded so, and encoded so; a `streaming` one has a form for errors.
-    pub fn new(
-        framing: Framing,
-        decoder: Box<dyn Decoder>,
-        encoder: Box<dyn Encoder>,
-        choices: u32,
-        streaming: bool,
-    ) -> Self {
-        Self { events: Events::new(framing, decoder, choices), encoder, streaming }
+    /// A machine for a body framed and decoded so, and encoded so.
+    pub fn new(framing: Framing, decoder: Box<dyn Decoder>, encoder: Box<dyn Encoder>, choices: u32) -> Self {
+        Self { events: Events::new(framing, decoder, choices), encoder }
     }
 
     /// All that one piece yields is one item.
@@ -54,8 +48,10 @@ impl Reply for Translate {
     }
 
     fn fail(&mut self, error: &WireError, items: &mut VecDeque<Bytes>) {
-        if self.streaming {
-            items.push_back(error_event(error));
+        let mut out = Vec::new();
+        self.encoder.event(&Event::Error(error.clone()), &mut out);
+        if !out.is_empty() {
+            items.push_back(out.into());
         }
     }
 

@@ -1,41 +1,53 @@
-//! A reply that is not streamed, of an openai-chat backend for an openai-chat caller: gathered, looked at once for the
-//! ledger (by the decoder only if it is out of the ordinary), and forwarded unchanged. One thing is mended: an answer that
-//! Azure blocked has no `message`, which official clients can't read.
+//! A reply that is not streamed, whose backend and caller speak the same dialect: gathered, looked at once for the ledger, and
+//! forwarded; unchanged, unless the dialect has something to mend ([`Observer`]).
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use serde_json::{Value, json};
 
-use super::{Progress, Reply, scan::scan_whole, tally::Tally};
-use crate::{
-    WireError,
-    dialect::{Decoder, openai_chat::ChatDecoder},
-    framing::{Frame, MAX_WHOLE},
-    hub::Event,
+use super::{
+    Progress, Reply,
+    observe::Observer,
+    observe_chat::ChatObserver,
+    observe_messages::{CountObserver, MessagesObserver},
 };
+use crate::{WireError, framing::MAX_WHOLE};
 
 /// Relays one whole reply.
 #[derive(Debug)]
-pub struct WholeRelay {
+pub struct WholeRelay<O> {
     /// The body, as long as it is one piece; most are.
     only: Bytes,
     /// The body, once it is more: copied, for each piece may keep a read buffer that is thousands of times its size.
     /// `only.len() + gathered.len() <= MAX_WHOLE`, and one of them is empty.
     gathered: Vec<u8>,
-    decoder: ChatDecoder,
-    tally: Tally,
+    observer: O,
 }
 
-impl WholeRelay {
-    /// A relay for a request that asked for `choices` answers.
+impl WholeRelay<ChatObserver> {
+    /// A relay of openai-chat for a request that asked for `choices` answers.
     pub fn new(choices: u32) -> Self {
-        Self {
-            only: Bytes::new(),
-            gathered: Vec::new(),
-            decoder: ChatDecoder::new(choices),
-            tally: Tally::new(choices),
-        }
+        Self::observed_by(ChatObserver::new(choices, true))
+    }
+}
+
+impl WholeRelay<MessagesObserver> {
+    /// A relay of Anthropic's Messages.
+    pub fn messages() -> Self {
+        Self::observed_by(MessagesObserver::default())
+    }
+}
+
+impl WholeRelay<CountObserver> {
+    /// A relay of Anthropic's count of tokens.
+    pub fn count() -> Self {
+        Self::observed_by(CountObserver::default())
+    }
+}
+
+impl<O: Observer> WholeRelay<O> {
+    fn observed_by(observer: O) -> Self {
+        Self { only: Bytes::new(), gathered: Vec::new(), observer }
     }
 
     /// The body, without copying it if it came in one piece.
@@ -45,7 +57,7 @@ impl WholeRelay {
     }
 }
 
-impl Reply for WholeRelay {
+impl<O: Observer> Reply for WholeRelay<O> {
     type Item = Bytes;
 
     fn push(&mut self, chunk: Bytes, _: &mut VecDeque<Bytes>) -> Result<(), WireError> {
@@ -62,25 +74,11 @@ impl Reply for WholeRelay {
     }
 
     fn finish(&mut self, items: &mut VecDeque<Bytes>) -> Result<(), WireError> {
-        if self.tally.progress.ended {
+        if self.observer.progress().ended {
             return Ok(());
         }
         let body = self.body();
-        if let Some(reply) = scan_whole(&body) {
-            self.tally.whole(reply);
-            items.push_back(body);
-            return Ok(());
-        }
-        let mut events = Vec::new();
-        self.decoder.frame(Frame::Whole(&body), &mut events)?;
-        for event in events {
-            self.tally.event(&event);
-            if let Event::Error(error) = event {
-                return Err(error);
-            }
-        }
-        let blocked = memchr::memmem::find(&body, b"\"content_filter\"").is_some();
-        items.push_back(if blocked { with_messages(body) } else { body });
+        items.push_back(self.observer.whole(body)?);
         Ok(())
     }
 
@@ -88,24 +86,10 @@ impl Reply for WholeRelay {
     fn fail(&mut self, _: &WireError, _: &mut VecDeque<Bytes>) {}
 
     fn progress(&self) -> &Progress {
-        &self.tally.progress
+        self.observer.progress()
     }
 
     fn take_progress(&mut self) -> Progress {
-        std::mem::take(&mut self.tally.progress)
+        self.observer.take_progress()
     }
-}
-
-fn with_messages(body: Bytes) -> Bytes {
-    let Ok(mut reply) = serde_json::from_slice::<Value>(&body) else { return body };
-    let mut mended = false;
-    let choices = reply.get_mut("choices").and_then(Value::as_array_mut);
-    for choice in choices.into_iter().flatten().filter_map(Value::as_object_mut) {
-        if choice.get("message").is_none_or(Value::is_null) {
-            let message = json!({ "role": "assistant", "content": null, "refusal": null });
-            choice.insert("message".to_owned(), message);
-            mended = true;
-        }
-    }
-    if mended { reply.to_string().into() } else { body }
 }

@@ -29,7 +29,7 @@ fn streamed(frames: &[(&str, Value)]) -> Value {
         .collect();
     let prepared =
         bedrock().prepare(&request(&json!([{ "role": "user", "content": "2+2?" }])), MODEL).unwrap();
-    let mut reply = prepared.plan.openai_chat("id", 1);
+    let mut reply = prepared.plan.reply("id", 1);
     let mut items = VecDeque::new();
     reply.push(encode(&frames).into(), &mut items).unwrap();
     reply.finish(&mut items).unwrap();

@@ -33,6 +33,10 @@ fn each_host_appears_from_its_own_variables() {
     assert_eq!(names(&[("OPENAI_BASE_URL", "http://h/v1")]), ["openai"]);
     assert_eq!(names(&[("AZURE_API_KEY", "k"), ("AZURE_API_BASE", "https://r")]), ["azure"]);
     assert_eq!(names(&[("AZURE_OPENAI_AD_TOKEN", "t"), ("AZURE_OPENAI_ENDPOINT", "https://r")]), ["azure"]);
+    assert_eq!(names(&[("ANTHROPIC_API_KEY", "k")]), ["anthropic"]);
+    assert_eq!(names(&[("ANTHROPIC_AUTH_TOKEN", "t")]), ["anthropic"]);
+    let foundry = [("ANTHROPIC_FOUNDRY_API_KEY", "k"), ("ANTHROPIC_FOUNDRY_BASE_URL", "https://r/anthropic")];
+    assert_eq!(names(&foundry), ["azure-anthropic"]);
     assert_eq!(names(&[("AWS_BEARER_TOKEN_BEDROCK", "k"), ("AWS_REGION", "eu-west-1")]), ["bedrock"]);
     let keys = [("AWS_ACCESS_KEY_ID", "i"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_REGION", "eu-west-1")];
     assert_eq!(names(&keys), ["bedrock"]);

@@ -31,6 +31,10 @@ async fn each_kind_authenticates_in_its_own_way() {
         if name == "api-key" && key.expose() == "k"));
     assert_eq!(azure.endpoint.base_url, "https://r");
     assert_eq!(azure.endpoint.api_version.as_deref(), Some("2024-10-21"));
+    let anthropic = ready(Host::anthropic("k")).await;
+    assert!(matches!(credential(&anthropic), Credential::Header(name, key)
+        if name == "x-api-key" && key.expose() == "k"));
+    assert_eq!(anthropic.endpoint.base_url, "https://api.anthropic.com");
     let entra = ready(Host::azure_token("https://r", "t")).await;
     assert!(matches!(credential(&entra), Credential::Bearer(key) if key.expose() == "t"));
     let bearer = ready(Host::bedrock("eu-west-1", "k")).await;
@@ -113,7 +117,10 @@ fn what_can_not_be_used_is_named_and_not_repeated() {
         assert_eq!(own, format!("header {name:?}: this header is Tidegate's own to set"));
     }
     let unknown = Host::of_kind("opneai").unwrap_err().to_string();
-    assert_eq!(unknown, "no host of kind `opneai`; kinds: openai, azure, bedrock");
+    assert_eq!(
+        unknown,
+        "no host of kind `opneai`; kinds: openai, azure, bedrock, anthropic, azure-anthropic"
+    );
 }
 
 #[test]

@@ -5,10 +5,12 @@
 use std::{sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tidegate::{CallRecord, ChatRequest, Client, ClientBuilder, Clocks, ConnectOptions, Host, HttpVersion};
+use tidegate::{
+    CallRecord, ChatRequest, Client, ClientBuilder, Clocks, ConnectOptions, Host, HttpVersion, Provenance,
+};
 use tidegate_sim::{Config, ListenerKind, Scenario, SimHandle, Simulator};
 
-pub(crate) const BACKENDS: [&str; 3] = ["openai", "azure", "bedrock"];
+pub(crate) const BACKENDS: [&str; 4] = ["openai", "azure", "bedrock", "anthropic"];
 pub(crate) const VERSIONS: [HttpVersion; 2] = [HttpVersion::Http1, HttpVersion::Http2];
 /// Longer than anything that is waited for takes.
 pub(crate) const SOON: Duration = Duration::from_secs(5);
@@ -64,10 +66,17 @@ fn hosts(builder: ClientBuilder, url: &str, http: HttpVersion) -> ClientBuilder 
         .connect(ConnectOptions { proxy_from_env: false, ..ConnectOptions::default() })
         .host("openai", Host::openai("simulated").base_url(format!("{url}/v1")).http(http))
         .host("azure", Host::azure(url, "simulated").api_version("2024-10-21").http(http))
+        .host("anthropic", Host::anthropic("simulated").base_url(url).http(http))
         .host(
             "bedrock",
             Host::bedrock_keys("us-east-1", "AKIDSIMULATED", "simulated", None).base_url(url).http(http),
         )
+}
+
+/// How the usage of a reply is known that was cut short after it had begun.
+pub(crate) fn cut_short(backend: &str) -> Provenance {
+    // Counts the prompt at the start of its reply.
+    if backend == "anthropic" { Provenance::Partial } else { Provenance::Estimated }
 }
 
 /// A request that makes the simulator play `scenario`.

@@ -1,15 +1,9 @@
 //! The wire form of a reply, streamed or whole, with every value left unread until it is needed. Unknown fields, among
 //! them the padding `obfuscation` and `p`, are skipped.
 
-use std::{borrow::Cow, fmt};
+use serde::Deserialize;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, Visitor},
-};
-use serde_json::{Value, value::RawValue};
-
-type Raw<'a> = Option<&'a RawValue>;
+pub(super) use crate::json::raw::{Raw, filled, text, text_or_json, value};
 
 #[derive(Deserialize)]
 pub(super) struct Chunk<'a> {
@@ -85,47 +79,4 @@ pub(super) struct Called<'a> {
     /// JSON text; some backends send the object itself.
     pub(super) arguments: Raw<'a>,
     pub(super) input: Raw<'a>,
-}
-
-/// The string in `raw`, borrowed where it has no escapes. `None` if it isn't a string.
-pub(super) fn text<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
-    let raw = raw?.get();
-    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if memchr::memchr(b'\\', inside.as_bytes()).is_none() {
-        return Some(Cow::Borrowed(inside));
-    }
-    serde_json::from_str::<LossyText>(raw).ok().map(|text| Cow::Owned(text.0))
-}
-
-/// The string in `raw`, `None` also where it is empty.
-pub(super) fn filled<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
-    text(raw).filter(|text| !text.is_empty())
-}
-
-/// The string in `raw`, or the JSON text of whatever it is.
-pub(super) fn text_or_json<'a>(raw: Raw<'a>) -> Option<Cow<'a, str>> {
-    text(raw).or_else(|| raw.map(|raw| Cow::Borrowed(raw.get())))
-}
-
-pub(super) fn value(raw: Raw<'_>) -> Option<Value> {
-    raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
-}
-
-/// A string in which half a surrogate pair becomes U+FFFD instead of an error: models are cut off in the middle of one.
-struct LossyText(String);
-
-impl<'de> Deserialize<'de> for LossyText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BytesVisitor;
-        impl Visitor<'_> for BytesVisitor {
-            type Value = LossyText;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<LossyText, E> {
-                Ok(LossyText(String::from_utf8_lossy(bytes).into_owned()))
-            }
-        }
-        deserializer.deserialize_bytes(BytesVisitor)
-    }
 }

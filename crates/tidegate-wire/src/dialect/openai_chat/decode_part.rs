@@ -2,10 +2,10 @@
 
 use serde_json::{Map, Value};
 
-use super::decode_request::{Object, missing, wrong_type};
 use crate::{
     WireError,
-    hub::{Audio, CachePoint, Document, Image, Part, Source},
+    dialect::object::{Object, missing, wrong_type},
+    hub::{Audio, Document, Image, Part, Source},
 };
 
 /// `content`: null, a string, or an array of parts.
@@ -21,19 +21,6 @@ pub(super) fn decode_content(content: Option<Value>, path: &str) -> Result<Vec<P
             Ok(parts)
         }
         Some(other) => Err(wrong_type(path, "a string or an array of parts", &other)),
-    }
-}
-
-/// `{"type":"ephemeral"}` with or without `ttl`; `None` for any other form.
-pub(super) fn cache_point(value: &Value) -> Option<CachePoint> {
-    let fields = value.as_object()?;
-    if fields.get("type")?.as_str()? != "ephemeral" {
-        return None;
-    }
-    match (fields.len(), fields.get("ttl")) {
-        (1, None) => Some(CachePoint { ttl: None }),
-        (2, Some(Value::String(ttl))) => Some(CachePoint { ttl: Some(ttl.clone()) }),
-        _ => None,
     }
 }
 

@@ -1,18 +1,19 @@
 //! A caller's request into hub types, in full. Every field is either modelled or carried in extras; every error names
 //! the path of what is wrong.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::decode_part::{cache_point, decode_content};
+use super::decode_part::decode_content;
 use crate::{
     WireError,
+    dialect::object::{Object, as_u32, invalid, missing, wrong_type},
     hub::{
-        ChatRequest, Extras, Limits, Message, Part, Reasoning, ReasoningEffort, ResponseFormat, Role,
-        Sampling, StreamOptions, Tool, ToolCall, ToolChoice, ToolKind, ToolResult,
+        ChatRequest, Limits, Message, Part, Reasoning, ReasoningEffort, ResponseFormat, Role, Sampling,
+        StreamOptions, Tool, ToolCall, ToolChoice, ToolKind, ToolResult,
     },
 };
 
-pub(super) fn decode_request(body: &[u8]) -> Result<ChatRequest, WireError> {
+pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, WireError> {
     let value = serde_json::from_slice::<Value>(body)
         .map_err(|error| WireError::bad_request(format!("The request body is not valid JSON: {error}.")))?;
     let mut fields = Object::new(value, "")?;
@@ -39,7 +40,9 @@ pub(super) fn decode_request(body: &[u8]) -> Result<ChatRequest, WireError> {
         response_format: fields.take("response_format").map(decode_response_format).transpose()?,
         sampling: decode_sampling(&mut fields)?,
         limits: decode_limits(&mut fields)?,
-        reasoning_effort: fields.string("reasoning_effort")?.map(decode_effort),
+        reasoning_effort: fields
+            .string("reasoning_effort")?
+            .map(|effort| ReasoningEffort::of_openai(&effort)),
         metadata: fields.object("metadata")?.unwrap_or_default(),
         user: fields.string("user")?,
         stream: decode_stream(&mut fields)?,
@@ -97,19 +100,6 @@ fn decode_stop(fields: &mut Object) -> Result<Vec<String>, WireError> {
             })
             .collect(),
         Some(other) => Err(wrong_type("stop", "a string or an array of strings", &other)),
-    }
-}
-
-fn decode_effort(effort: String) -> ReasoningEffort {
-    match &*effort {
-        "none" => ReasoningEffort::None,
-        "minimal" => ReasoningEffort::Minimal,
-        "low" => ReasoningEffort::Low,
-        "medium" => ReasoningEffort::Medium,
-        "high" => ReasoningEffort::High,
-        "xhigh" => ReasoningEffort::XHigh,
-        "max" => ReasoningEffort::Max,
-        _ => ReasoningEffort::Other(effort),
     }
 }
 
@@ -188,7 +178,7 @@ fn decode_thinking(block: Value, path: &str) -> Result<Reasoning, WireError> {
     })
 }
 
-/// In a stream the text comes as `reasoning_content` and its signature behind it, in a block without text. A client that
+/// Some gateways stream the text as `reasoning_content` and its signature behind it, in a block without text. A client that
 /// gathers both gives them back so, and the signature is worth nothing without what it signs. Where the text might be
 /// another block's, or several blocks', nothing is guessed: a signature over the wrong text is refused.
 fn complete_signed_block(blocks: &mut [Reasoning], text: String) {
@@ -309,126 +299,43 @@ fn decode_response_format(value: Value) -> Result<ResponseFormat, WireError> {
     if inside.rest().is_empty() { Ok(format) } else { Ok(ResponseFormat::Opaque(original)) }
 }
 
-/// A JSON object that is being read field by field. What is left over becomes extras.
-pub(super) struct Object {
-    pub(super) fields: Map<String, Value>,
-    pub(super) path: String,
-}
-
-impl Object {
-    pub(super) fn new(value: Value, path: &str) -> Result<Self, WireError> {
-        match value {
-            Value::Object(fields) => Ok(Self { fields, path: path.to_owned() }),
-            other if path.is_empty() => Err(wrong_type("the request body", "an object", &other)),
-            other => Err(wrong_type(path, "an object", &other)),
-        }
-    }
-
-    fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
-    }
-
-    /// The field's value; absent and null are the same.
-    pub(super) fn take(&mut self, name: &str) -> Option<Value> {
-        self.fields.shift_remove(name).filter(|value| !value.is_null())
-    }
-
-    fn typed<T>(
-        &mut self,
-        name: &str,
-        expected: &str,
-        read: impl FnOnce(Value) -> Result<T, Value>,
-    ) -> Result<Option<T>, WireError> {
-        self.take(name)
-            .map(|value| read(value).map_err(|value| wrong_type(&self.path_of(name), expected, &value)))
-            .transpose()
-    }
-
-    pub(super) fn string(&mut self, name: &str) -> Result<Option<String>, WireError> {
-        self.typed(name, "a string", |value| match value {
-            Value::String(text) => Ok(text),
-            other => Err(other),
-        })
-    }
-
-    fn boolean(&mut self, name: &str) -> Result<Option<bool>, WireError> {
-        self.typed(name, "a boolean", |value| value.as_bool().ok_or(value))
-    }
-
-    fn number(&mut self, name: &str) -> Result<Option<serde_json::Number>, WireError> {
-        self.typed(name, "a number", |value| match value {
-            Value::Number(number) => Ok(number),
-            other => Err(other),
-        })
-    }
-
-    fn integer<T>(
-        &mut self,
-        name: &str,
-        read: impl FnOnce(&Value) -> Option<T>,
-    ) -> Result<Option<T>, WireError> {
-        self.typed(name, "an integer in range", |value| read(&value).ok_or(value))
-    }
-
-    fn array(&mut self, name: &str) -> Result<Option<Vec<Value>>, WireError> {
-        self.typed(name, "an array", |value| match value {
-            Value::Array(items) => Ok(items),
-            other => Err(other),
-        })
-    }
-
-    pub(super) fn object(&mut self, name: &str) -> Result<Option<Map<String, Value>>, WireError> {
-        self.typed(name, "an object", |value| match value {
-            Value::Object(fields) => Ok(fields),
-            other => Err(other),
-        })
-    }
-
-    /// Takes `cache_control` if it has the one known form; any other stays among the extras.
-    pub(super) fn cache_point(&mut self) -> Option<crate::hub::CachePoint> {
-        let point = cache_point(self.fields.get("cache_control")?)?;
-        self.fields.shift_remove("cache_control");
-        Some(point)
-    }
-
-    pub(super) fn rest(self) -> Extras {
-        self.fields
-    }
-}
-
-impl Object {
-    /// What is left over, without consuming.
-    pub(super) fn is_empty(&self) -> bool {
-        self.fields.is_empty()
-    }
-}
-
-fn as_u32(value: &Value) -> Option<u32> {
-    value.as_u64().and_then(|number| u32::try_from(number).ok())
-}
-
-pub(super) fn missing(path: &str) -> WireError {
-    WireError::bad_request(format!("Missing required parameter: '{path}'."))
-        .with_param(path)
-        .with_code("missing_required_parameter")
-}
-
-pub(super) fn invalid(path: &str, why: &str) -> WireError {
-    WireError::bad_request(format!("Invalid value for '{path}': {why}."))
-        .with_param(path)
-        .with_code("invalid_value")
-}
-
-pub(super) fn wrong_type(path: &str, expected: &str, found: &Value) -> WireError {
-    let found = match found {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    };
-    WireError::bad_request(format!("Invalid type for '{path}': expected {expected}, but got {found}."))
-        .with_param(path)
-        .with_code("invalid_type")
-}
+/// OpenAI's parameters of a chat completion (SDK 3.54). At most 64.
+pub(crate) const PARAMETERS: [&str; 37] = [
+    "messages",
+    "model",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+    "temperature",
+    "top_p",
+    "tools",
+    "tool_choice",
+    "n",
+    "stop",
+    "response_format",
+    "reasoning_effort",
+    "seed",
+    "user",
+    "metadata",
+    "parallel_tool_calls",
+    "frequency_penalty",
+    "presence_penalty",
+    "logit_bias",
+    "logprobs",
+    "top_logprobs",
+    "audio",
+    "modalities",
+    "moderation",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "verbosity",
+    "web_search_options",
+    "functions",
+    "function_call",
+];

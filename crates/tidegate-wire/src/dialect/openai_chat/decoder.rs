@@ -357,7 +357,8 @@ fn is_error(chunk: &Chunk<'_>) -> bool {
     chunk.error.is_some_and(|error| !falsy(error)) || text(chunk.object).as_deref() == Some("error")
 }
 
-fn error_of(data: &str) -> WireError {
+/// The error that `data` tells inside a reply.
+pub(crate) fn error_of(data: &str) -> WireError {
     let value = serde_json::from_str::<Value>(data).unwrap_or(Value::Null);
     let facts = ErrorFacts::read(&value);
     if facts.message.is_empty() {

@@ -13,7 +13,10 @@ use crate::hub::{
 /// The request as its caller wrote it, up to equivalences: a single plain text part is written as a string, absent
 /// fields are not written as null, one stop sequence is an array of one.
 pub fn encode_request(request: &ChatRequest) -> Vec<u8> {
-    encode_request_as(request, RequestShape { model: &request.model, ..RequestShape::default() })
+    encode_request_as(
+        request,
+        RequestShape { model: &request.model, foreign_fields: true, ..RequestShape::default() },
+    )
 }
 
 /// What a backend needs changed.
@@ -25,14 +28,17 @@ pub(crate) struct RequestShape<'a> {
     pub(crate) force_usage: bool,
     /// Whether `max_tokens` has to be called `max_completion_tokens`.
     pub(crate) rename_max_tokens: bool,
+    /// Whether messages may have fields that are not OpenAI's: cache points, and reasoning that is given back.
+    pub(crate) foreign_fields: bool,
 }
 
 pub(crate) fn encode_request_as(request: &ChatRequest, shape: RequestShape<'_>) -> Vec<u8> {
     let mut fields = Fields(Map::new());
     fields.put("model", shape.model);
-    fields.put("messages", request.messages.iter().map(message).collect::<Vec<_>>());
+    let foreign = shape.foreign_fields;
+    fields.put("messages", messages(&request.messages, foreign));
     if !request.tools.is_empty() {
-        fields.put("tools", request.tools.iter().map(tool).collect::<Vec<_>>());
+        fields.put("tools", request.tools.iter().map(|of| tool(of, foreign)).collect::<Vec<_>>());
     }
     fields.put_some("tool_choice", request.tool_choice.as_ref().map(tool_choice));
     fields.put_some("parallel_tool_calls", request.parallel_tool_calls);
@@ -84,7 +90,48 @@ fn put_stream(request: &ChatRequest, shape: RequestShape<'_>, fields: &mut Field
     }
 }
 
-fn message(message: &Message) -> Value {
+/// OpenAI takes nothing but text as a tool's result: what else there is follows the results of a turn, as the user's.
+fn messages(messages: &[Message], foreign: bool) -> Vec<Value> {
+    let mut out = Vec::with_capacity(messages.len());
+    let mut media: Vec<Part> = Vec::new();
+    for of in messages {
+        let results = of.parts.iter().filter_map(tool_result).flat_map(|result| &result.parts);
+        if of.role == Role::Tool && !foreign && results.clone().any(is_media) {
+            media.extend(results.filter(|part| is_media(part)).cloned());
+            out.push(message(&without_media(of), foreign));
+            continue;
+        }
+        if of.role != Role::Tool && !media.is_empty() {
+            out.push(message(&Message::of_parts(Role::User, std::mem::take(&mut media)), foreign));
+        }
+        out.push(message(of, foreign));
+    }
+    if !media.is_empty() {
+        out.push(message(&Message::of_parts(Role::User, media), foreign));
+    }
+    out
+}
+
+fn is_media(part: &Part) -> bool {
+    matches!(part, Part::Image(_) | Part::Document(_) | Part::Audio(_))
+}
+
+/// A tool's message whose results are text only, and say where the rest is.
+fn without_media(message: &Message) -> Message {
+    let mut message = message.clone();
+    for part in &mut message.parts {
+        if let Part::ToolResult(result) = part {
+            result.parts.retain(|part| !is_media(part));
+            result.parts.push(Part::text(MEDIA_FOLLOW));
+        }
+    }
+    message
+}
+
+/// Says no more than is evident, as it is shown to the model.
+const MEDIA_FOLLOW: &str = "(The tool's files follow in the next message.)";
+
+fn message(message: &Message, foreign: bool) -> Value {
     let mut fields = Fields(Map::new());
     fields.put(
         "role",
@@ -100,11 +147,14 @@ fn message(message: &Message) -> Value {
     let result = message.parts.iter().find_map(tool_result);
     fields.put_some("tool_call_id", result.map(|result| result.id.clone()));
     let refusal = refusal_field(message);
-    let content = Content::encode(result.map_or(&message.parts, |result| &result.parts), refusal);
+    let content = Content::encode(result.map_or(&message.parts, |result| &result.parts), refusal, foreign);
     fields.put("content", content.value);
     let behind_result = result.and_then(|_| message.parts.iter().find_map(as_cache_point));
-    fields.put_some("cache_control", behind_result.or(content.cache_point).map(cache_control));
-    put_reasoning(&message.parts, &mut fields);
+    let cache_point = behind_result.or(content.cache_point).filter(|_| foreign);
+    fields.put_some("cache_control", cache_point.map(cache_control));
+    if foreign {
+        put_reasoning(&message.parts, &mut fields);
+    }
     fields.put_some("refusal", refusal);
     let calls: Vec<Value> = message.parts.iter().filter_map(as_tool_call).map(tool_call).collect();
     if !calls.is_empty() {
@@ -167,12 +217,13 @@ struct Content<'a> {
 
 impl<'a> Content<'a> {
     /// A string if it is one plain text, null if there is nothing, else an array of parts. `refusal` is written elsewhere.
-    fn encode(parts: &'a [Part], refusal: Option<&str>) -> Self {
+    fn encode(parts: &'a [Part], refusal: Option<&str>, foreign: bool) -> Self {
         let mut items: Vec<Value> = Vec::with_capacity(parts.len());
         let mut cache_point = None;
         let mut behind_item = false;
         for part in parts {
             match part {
+                Part::CachePoint(_) if !foreign => {}
                 Part::CachePoint(point) if behind_item && mark(items.last_mut(), point) => {}
                 Part::CachePoint(point) => cache_point = Some(point),
                 Part::Refusal(_) if refusal.is_some() => behind_item = false,
@@ -313,7 +364,7 @@ fn tool_call(call: &ToolCall) -> Value {
     Value::Object(fields.0)
 }
 
-fn tool(tool: &Tool) -> Value {
+fn tool(tool: &Tool, foreign: bool) -> Value {
     let mut fields = Fields(Map::new());
     if tool.extras.contains_key("type") {
         fields.extend(&tool.extras);
@@ -330,7 +381,7 @@ fn tool(tool: &Tool) -> Value {
         fields.put("type", outer);
         fields.put_nested(outer, inside, &tool.extras);
     }
-    fields.put_some("cache_control", tool.cache_point.as_ref().map(cache_control));
+    fields.put_some("cache_control", tool.cache_point.as_ref().filter(|_| foreign).map(cache_control));
     Value::Object(fields.0)
 }
 

@@ -27,6 +27,8 @@ pub struct StreamEncoder {
     custom_calls: Vec<(u32, u32)>,
     /// How many entries each list of an answer's delta has had so far, by answer and field.
     entries: Vec<(u32, &'static str, u64)>,
+    /// The reasoning of each answer that no signature has closed: what one signs goes with it, so that several stay apart.
+    unsigned: Vec<(u32, String)>,
     /// Fields of the reply that wait for the next chunk.
     waiting: Extras,
     usage: Option<Usage>,
@@ -89,6 +91,7 @@ impl StreamEncoder {
             begun: Vec::new(),
             custom_calls: Vec::new(),
             entries: Vec::new(),
+            unsigned: Vec::new(),
             waiting: Extras::new(),
             usage: None,
         }
@@ -168,6 +171,18 @@ impl StreamEncoder {
         );
     }
 
+    fn unsigned(&mut self, choice: u32) -> &mut String {
+        let at = match self.unsigned.iter().position(|(of, _)| *of == choice) {
+            Some(at) => at,
+            None => {
+                self.unsigned.push((choice, String::new()));
+                self.unsigned.len() - 1
+            }
+        };
+        #[expect(clippy::indexing_slicing, reason = "`at` was found or made just now")]
+        &mut self.unsigned[at].1
+    }
+
     fn choice_extra(&mut self, choice: u32, name: &'static str, value: &Value, out: &mut Vec<u8>) {
         match (name.strip_prefix("delta."), value) {
             (Some(name), Value::Array(entries)) => self.list(choice, name, entries.clone(), out),
@@ -207,10 +222,14 @@ impl Encoder for StreamEncoder {
         match event {
             Event::Start(start) => self.head.start(start),
             Event::Text { choice, text } => self.delta(*choice, "content", text, out),
-            Event::Reasoning { choice, text } => self.delta(*choice, "reasoning_content", text, out),
+            Event::Reasoning { choice, text } => {
+                self.unsigned(*choice).push_str(text);
+                self.delta(*choice, "reasoning_content", text, out);
+            }
             Event::ReasoningSignature { choice, signature } => {
+                let text = std::mem::take(self.unsigned(*choice));
                 let signature = Some(signature.clone());
-                let block = thinking_block(&Reasoning { signature, ..Reasoning::default() });
+                let block = thinking_block(&Reasoning { text, signature, redacted: None });
                 self.list(*choice, "thinking_blocks", vec![block], out);
             }
             Event::ReasoningRedacted { choice, data } => {

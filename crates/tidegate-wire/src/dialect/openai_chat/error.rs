@@ -145,11 +145,15 @@ impl<'a> ErrorFacts<'a> {
                 "insufficient_quota" => ErrorClass::QuotaExceeded,
                 "TOO_MANY_TOKENS" => ErrorClass::ContextLength,
                 "overloaded_error" => ErrorClass::Overloaded,
-                // Inside a 200 there is no status to tell it.
-                "authentication_error" => ErrorClass::UpstreamAuth,
+                // Inside a 200 there is no status to tell it. Anthropic has a type for each.
+                "authentication_error" | "permission_error" => ErrorClass::UpstreamAuth,
+                "billing_error" => ErrorClass::QuotaExceeded,
                 _ if is_context_overflow(self.message) => ErrorClass::ContextLength,
                 _ if is_about_key(self.message) => ErrorClass::UpstreamAuth,
                 "rate_limit_error" => ErrorClass::RateLimited,
+                "not_found_error" => ErrorClass::NotFound,
+                "request_too_large" => ErrorClass::TooLarge,
+                "timeout_error" => ErrorClass::Timeout,
                 _ => return None,
             },
         };

@@ -1,6 +1,6 @@
 //! OpenAI chat completions, both sides.
 //!
-//! As the callers' dialect: [`Inbound`] reads a request, [`StreamEncoder`] and [`WholeEncoder`] write a reply. As a
+//! As the callers' dialect: [`Inbound`] is a request, [`StreamEncoder`] and [`WholeEncoder`] write a reply. As a
 //! backend's: [`encode_request`] writes a request, [`ChatDecoder`] reads a reply. Where both sides speak it, the relay
 //! ([`crate::reply`]) passes bytes on and only observes with the same decoder.
 //!
@@ -13,19 +13,19 @@ mod decoder;
 mod encode_request;
 mod encoder;
 mod error;
-mod inbound;
 #[cfg(test)]
 mod tests;
 mod usage;
 mod whole;
 
+pub use crate::client::Inbound;
+pub(crate) use decode_request::{PARAMETERS, decode_request};
 pub use decoder::ChatDecoder;
+pub(crate) use decoder::error_of;
 pub use encode_request::encode_request;
 pub(crate) use encode_request::{RequestShape, encode_request_as};
 pub use encoder::StreamEncoder;
 pub(crate) use error::write_error;
 pub use error::{decode_error_body, encode_error};
-pub use inbound::Inbound;
-pub(crate) use inbound::RelayShape;
 pub(crate) use usage::usage;
 pub use whole::WholeEncoder;

@@ -20,7 +20,7 @@ fn parsed(body: &str) -> Inbound {
 }
 
 fn relayed(body: &str, model: &str) -> String {
-    let shape = RelayShape { model, stream_options: true, rename_max_tokens: false };
+    let shape = crate::client::RelayShape { model, stream_options: true, rename_max_tokens: false };
     String::from_utf8(parsed(body).relay_body(shape).to_vec()).unwrap()
 }
 
@@ -352,7 +352,7 @@ fn a_stream_is_written_as_openai_writes_it() {
     };
     let expected = [
         delta(r#""role":"assistant","reasoning_content":"hm""#, "null"),
-        delta(r#""thinking_blocks":[{"type":"thinking","thinking":"","signature":"s","index":0}]"#, "null"),
+        delta(r#""thinking_blocks":[{"type":"thinking","thinking":"hm","signature":"s","index":0}]"#, "null"),
         delta(r#""content":"say \"é\"\n""#, "null"),
         delta(
             r#""tool_calls":[{"index":0,"id":"c","type":"function","function":{"name":"f","arguments":""}}]"#,

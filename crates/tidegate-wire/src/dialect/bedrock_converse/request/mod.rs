@@ -14,6 +14,7 @@ use serde_json::{Number, Value};
 
 use crate::{
     ErrorClass, WireError,
+    dialect::parameters::own,
     hub::{ChatRequest, Extras},
 };
 
@@ -148,11 +149,6 @@ fn unit_interval<'a>(number: Option<&'a Number>, param: &str) -> Result<Option<&
                 .with_param(param))
         }
     }
-}
-
-/// A field of Converse's own that the caller gave, to be passed on as it is.
-fn own<'a>(extras: &'a Extras, name: &str) -> Option<&'a Value> {
-    extras.get(name).filter(|value| !value.is_null())
 }
 
 /// The error for what Converse has no way to do.

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     WireError,
+    dialect::claude::{Claude, SMALLEST_BUDGET, Thinking as ClaudeThinking, Unable},
     hub::{ChatRequest, ReasoningEffort},
 };
 
@@ -15,10 +16,8 @@ use super::{parameters, unsupported};
 /// Models that take parameters which Converse has no name for in the same form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ModelFamily {
-    /// Claude before 4.6: a budget in tokens. `thinks` from 3.7 on.
-    ClaudeBudget { thinks: bool },
-    /// Claude from 4.6 on: adaptive thinking and an effort.
-    ClaudeAdaptive,
+    /// Claude.
+    Claude(Claude),
     /// Amazon Nova before 2.
     Nova,
     /// Amazon Nova 2.
@@ -33,11 +32,8 @@ pub(super) enum ModelFamily {
 
 impl ModelFamily {
     pub(super) fn of(model: &str) -> Self {
-        if let Some((_, name)) = model.rsplit_once("claude-") {
-            return match claude_version(name) {
-                version if version >= (4, 6) => Self::ClaudeAdaptive,
-                version => Self::ClaudeBudget { thinks: version >= (3, 7) },
-            };
+        if let Some(claude) = Claude::of(model) {
+            return Self::Claude(claude);
         }
         // In this order: the first is a special case of the second, the third of the fourth.
         let marks = [
@@ -59,17 +55,8 @@ impl ModelFamily {
 
     /// Claude signs its reasoning and takes back only what is signed.
     pub(super) fn signs_reasoning(self) -> bool {
-        matches!(self, Self::ClaudeBudget { .. } | Self::ClaudeAdaptive)
+        matches!(self, Self::Claude(_))
     }
-}
-
-/// Of `3-7-sonnet-20250219-v1:0`, `opus-4-6-v1`, `sonnet-5`, `sonnet-4-20250514-v1:0`: the first number and, if it follows
-/// at once and is no date, the second.
-fn claude_version(name: &str) -> (u32, u32) {
-    let number = |word: &str| word.parse::<u32>().ok().filter(|number| *number < 100);
-    let mut words = name.split('-').skip_while(|word| number(word).is_none());
-    let major = words.next().and_then(number).unwrap_or_default();
-    (major, words.next().and_then(number).unwrap_or_default())
 }
 
 /// Where the effort goes.
@@ -90,8 +77,7 @@ impl Thinking {
 pub(super) fn encode(request: &ChatRequest, family: ModelFamily) -> Result<Thinking, WireError> {
     let Some(effort) = &request.reasoning_effort else { return Ok(Thinking::default()) };
     match family {
-        ModelFamily::ClaudeBudget { thinks } => claude_budget(request, effort, thinks),
-        ModelFamily::ClaudeAdaptive => claude_adaptive(effort),
+        ModelFamily::Claude(claude) => claude_thinking(request, effort, claude),
         ModelFamily::Nova2 => nova(effort),
         ModelFamily::GptOss => {
             Ok(Thinking::field("reasoning_effort", json!(one_of(effort, &["low", "medium", "high"])?)))
@@ -104,36 +90,27 @@ pub(super) fn encode(request: &ChatRequest, family: ModelFamily) -> Result<Think
     }
 }
 
-/// Thinking is off unless asked for. A budget must leave room in the caller's own limit for an answer.
-fn claude_budget(
+fn claude_thinking(
     request: &ChatRequest,
     effort: &ReasoningEffort,
-    thinks: bool,
+    claude: Claude,
 ) -> Result<Thinking, WireError> {
-    let budget = match effort {
-        ReasoningEffort::None => return Ok(Thinking::default()),
-        _ if !thinks => return Err(unsupported(PARAM, "this model does not reason")),
-        ReasoningEffort::Minimal | ReasoningEffort::Low => SMALLEST_BUDGET,
-        ReasoningEffort::Medium => 2048,
-        ReasoningEffort::High => 4096,
-        ReasoningEffort::XHigh => 8192,
-        ReasoningEffort::Max | ReasoningEffort::Other(_) => return Err(unknown_level(effort)),
-    };
-    let room = request.limits.max_output_tokens.map_or(u64::MAX, |limit| limit.saturating_sub(1));
-    if room < SMALLEST_BUDGET {
-        let message = format!("reasoning takes at least {SMALLEST_BUDGET} tokens besides the answer");
-        return Err(WireError::bad_request(message).with_param(parameters::max_tokens_name(request)));
+    match claude.thinking(effort, request.limits.max_output_tokens) {
+        Ok(ClaudeThinking::Off) => Ok(Thinking::default()),
+        Ok(ClaudeThinking::Disabled) => Ok(Thinking::field("thinking", json!({"type": "disabled"}))),
+        Ok(ClaudeThinking::Budget(tokens)) => {
+            Ok(Thinking::field("thinking", json!({"type": "enabled", "budget_tokens": tokens})))
+        }
+        Ok(ClaudeThinking::Adaptive(effort)) => {
+            Ok(Thinking { effort: Some(effort), ..Thinking::field("thinking", json!({"type": "adaptive"})) })
+        }
+        Err(Unable::NeverThinks) => Err(unsupported(PARAM, "this model does not reason")),
+        Err(Unable::NoSuchLevel) => Err(unknown_level(effort)),
+        Err(Unable::NoRoom) => {
+            let message = format!("reasoning takes at least {SMALLEST_BUDGET} tokens besides the answer");
+            Err(WireError::bad_request(message).with_param(parameters::max_tokens_name(request)))
+        }
     }
-    let thinking = json!({"type": "enabled", "budget_tokens": budget.min(room)});
-    Ok(Thinking::field("thinking", thinking))
-}
-
-fn claude_adaptive(effort: &ReasoningEffort) -> Result<Thinking, WireError> {
-    if *effort == ReasoningEffort::None {
-        return Ok(Thinking::field("thinking", json!({"type": "disabled"})));
-    }
-    let effort = one_of(effort, &["low", "medium", "high", "xhigh", "max"])?;
-    Ok(Thinking { effort: Some(effort), ..Thinking::field("thinking", json!({"type": "adaptive"})) })
 }
 
 fn nova(effort: &ReasoningEffort) -> Result<Thinking, WireError> {
@@ -158,5 +135,3 @@ fn unknown_level(effort: &ReasoningEffort) -> WireError {
 }
 
 const PARAM: &str = "reasoning_effort";
-/// Bedrock's least `budget_tokens`.
-const SMALLEST_BUDGET: u64 = 1024;

@@ -1,31 +1,39 @@
 //! The caller's request on the hot path: one pass over the body checks its syntax and finds the few values that relaying
 //! needs; their places are remembered, so that a relayed body is the caller's own bytes but for those.
 //!
+//! The same for every client dialect: they differ in the names of their parameters, and some things only one of them has.
 //! Never builds a tree of the body; [`Inbound::decode`] does, for backends of another dialect.
 
 use std::{fmt, ops::Range};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use serde::{
     Deserializer,
     de::{Error as _, MapAccess, Visitor},
 };
 use serde_json::value::RawValue;
 
-use super::decode_request::decode_request;
+use super::{ClientDialect, Operation};
 use crate::{WireError, hub::ChatRequest};
 
 /// A caller's request, checked for syntax and read as deep as relaying needs; the rest is looked at only if it has to be
 /// translated.
 #[derive(Clone, Debug)]
 pub struct Inbound {
+    /// What the caller speaks.
+    pub client: ClientDialect,
+    /// What it wants.
+    pub operation: Operation,
+    /// Header fields that are a part of the request: those of [`ClientDialect::request_headers`].
+    pub headers: HeaderMap,
     /// The body as it came.
     pub body: Bytes,
     /// The model as the caller named it.
     pub model: String,
     /// Whether the reply is to be streamed.
     pub stream: bool,
-    /// Whether the caller asked for a usage chunk.
+    /// Whether the caller is to be told of a stream's usage: in openai-chat, if it asked.
     pub include_usage: bool,
     /// How many answers the caller asked for (`n`).
     pub choices: u32,
@@ -69,24 +77,35 @@ pub(crate) struct RelayShape<'a> {
 }
 
 impl Inbound {
-    /// Reads a request body.
+    /// Reads the body of an openai-chat request.
+    ///
+    /// # Errors
+    /// As [`Inbound::parse_as`].
+    pub fn parse(body: Bytes) -> Result<Self, WireError> {
+        Self::parse_as(ClientDialect::OpenaiChat, body)
+    }
+
+    /// Reads the body of a request.
     ///
     /// # Errors
     /// [`crate::ErrorClass::BadRequest`]: not JSON (with the position), or a field that is missing, repeated, of the
     /// wrong type or, if it is the model, longer than 512 bytes (named).
-    pub fn parse(body: Bytes) -> Result<Self, WireError> {
+    pub fn parse_as(client: ClientDialect, body: Bytes) -> Result<Self, WireError> {
         let text = std::str::from_utf8(&body).map_err(|error| {
             WireError::bad_request(format!(
                 "The request body is not UTF-8: invalid byte at offset {}.",
                 error.valid_up_to()
             ))
         })?;
-        let fields = read_fields(text)?;
+        let fields = read_fields(client, text)?;
         let model = fields.model(text)?;
         fields.check_messages()?;
         let stream = optional::<bool>("stream", fields.stream, "a boolean")?.unwrap_or(false);
         let choices = optional::<u32>("n", fields.choices, "a positive integer")?.unwrap_or(1);
-        let (include_usage, usage) = fields.usage_option(text)?;
+        let (include_usage, usage) = match client {
+            ClientDialect::OpenaiChat => fields.usage_option(text)?,
+            ClientDialect::AnthropicMessages => (true, UsageOption::Absent),
+        };
         let model_place = fields.model.map(|raw| place(text, raw.get())).unwrap_or_default();
         let places = Places {
             fields: text.find('{').map_or(0, |brace| brace + 1),
@@ -97,7 +116,25 @@ impl Inbound {
                 .map(|key| place(text, key)),
             usage,
         };
-        Ok(Self { model, stream, include_usage, choices: choices.max(1), places, body })
+        Ok(Self {
+            client,
+            operation: Operation::default(),
+            headers: HeaderMap::new(),
+            model,
+            stream,
+            include_usage,
+            choices: choices.max(1),
+            places,
+            body,
+        })
+    }
+
+    /// The same with what stands outside its body: what is wanted, and header fields that are a part of it.
+    #[must_use]
+    pub fn asking(self, operation: Operation, headers: HeaderMap) -> Self {
+        // A count is one document, whatever the body says.
+        let stream = self.stream && operation == Operation::Generate;
+        Self { operation, headers, stream, ..self }
     }
 
     /// Reads the whole request into the hub's types.
@@ -105,7 +142,7 @@ impl Inbound {
     /// # Errors
     /// [`crate::ErrorClass::BadRequest`], naming the path (`messages[2].content[0].type`).
     pub fn decode(&self) -> Result<ChatRequest, WireError> {
-        decode_request(&self.body)
+        self.client.decode(&self.body)
     }
 
     /// The body for a backend of the same dialect: the caller's bytes but for the model's name and, in a stream, the
@@ -240,9 +277,10 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn read_fields(text: &str) -> Result<Fields<'_>, WireError> {
+fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireError> {
     let mut fields = Fields::default();
-    let mut known = Known::default();
+    let mut known = Known { names: client.parameters(), seen: 0 };
+    let is_chat = client == ClientDialect::OpenaiChat;
     each_field(text, |key, value| {
         known.see(&key)?;
         match &*key {
@@ -250,7 +288,7 @@ fn read_fields(text: &str) -> Result<Fields<'_>, WireError> {
             "messages" => fields.messages = Some(value),
             "stream" => fields.stream = Some(value),
             "stream_options" => fields.stream_options = Some(value),
-            "n" => fields.choices = Some(value),
+            "n" if is_chat => fields.choices = Some(value),
             "max_completion_tokens" => fields.has_max_completion_tokens = true,
             "max_tokens" => {
                 fields.max_tokens_key = match key {
@@ -265,64 +303,26 @@ fn read_fields(text: &str) -> Result<Fields<'_>, WireError> {
     Ok(fields)
 }
 
-/// Which of OpenAI's parameters have come: a repeated one has two meanings, and parsers differ in which they take.
-#[derive(Default)]
-struct Known(u64);
+/// Which of the dialect's parameters have come: a repeated one has two meanings, and parsers differ in which they take.
+struct Known {
+    names: &'static [&'static str],
+    /// A bit for each.
+    seen: u64,
+}
 
 impl Known {
     fn see(&mut self, key: &str) -> Result<(), &'static str> {
-        let Some((bit, name)) = PARAMETERS.iter().enumerate().find(|(_, name)| **name == key) else {
+        let Some((bit, name)) = self.names.iter().enumerate().find(|(_, name)| **name == key) else {
             return Ok(());
         };
         let mask = 1 << bit;
-        if self.0 & mask != 0 {
+        if self.seen & mask != 0 {
             return Err(name);
         }
-        self.0 |= mask;
+        self.seen |= mask;
         Ok(())
     }
 }
-
-/// OpenAI's parameters of a chat completion (SDK 3.54). At most 64.
-const PARAMETERS: [&str; 37] = [
-    "messages",
-    "model",
-    "stream",
-    "stream_options",
-    "max_tokens",
-    "max_completion_tokens",
-    "temperature",
-    "top_p",
-    "tools",
-    "tool_choice",
-    "n",
-    "stop",
-    "response_format",
-    "reasoning_effort",
-    "seed",
-    "user",
-    "metadata",
-    "parallel_tool_calls",
-    "frequency_penalty",
-    "presence_penalty",
-    "logit_bias",
-    "logprobs",
-    "top_logprobs",
-    "audio",
-    "modalities",
-    "moderation",
-    "prediction",
-    "prompt_cache_key",
-    "prompt_cache_options",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "service_tier",
-    "store",
-    "verbosity",
-    "web_search_options",
-    "functions",
-    "function_call",
-];
 
 /// Hands each field of the JSON object `text` to `sink`, whose error is the name of a repeated field. Checks the syntax
 /// of all of it; values are skipped without recursion, so nesting can't overflow the stack.

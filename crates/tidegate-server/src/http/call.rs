@@ -1,4 +1,4 @@
-//! `POST /v1/chat/completions`: one call, from the request body to the reply.
+//! One call of a model, from the request body to the reply, whatever its caller speaks.
 
 use std::{
     sync::Arc,
@@ -13,13 +13,13 @@ use hyper::body::Incoming;
 use tidegate_config::Limits;
 use tidegate_engine::{Meter, Target};
 use tidegate_wire::{
-    ErrorClass, WireError, dialect::openai_chat::Inbound, host::Prepared, outbound::Outbound, reply::Reply,
+    ErrorClass, WireError, client::Inbound, host::Prepared, outbound::Outbound, reply::Reply,
 };
 
-use super::body::ReplyBody;
+use super::{body::ReplyBody, surface::Asked};
 use crate::{caller::CallerContext, gateway::Gateway};
 
-/// Answers one chat request.
+/// Answers one request.
 ///
 /// # Cancel safety
 /// Dropping the future closes the backend and settles the call as given up.
@@ -27,8 +27,10 @@ pub(super) async fn answer(
     gateway: &Gateway,
     context: &CallerContext,
     id: &str,
+    asked: Asked,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
+    let heartbeat = asked.client.heartbeat();
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
     let body = match read(body, &gateway.limits).await {
@@ -40,7 +42,7 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
-    let call = prepare(gateway, id, body, meter)?;
+    let call = prepare(gateway, id, asked, body, meter)?;
     let streaming = call.streaming;
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
@@ -50,7 +52,8 @@ pub(super) async fn answer(
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
         }
-        let body = ReplyBody::stream(exchange, context.clone(), gateway.heartbeat);
+        let body =
+            ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
         return Ok(with_head(body, "text/event-stream; charset=utf-8"));
     }
     let whole = match exchange.next().await {
@@ -92,15 +95,23 @@ struct Call {
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
-fn prepare(gateway: &Gateway, id: &str, body: Bytes, mut meter: Meter) -> Result<Call, WireError> {
-    let prepared = Inbound::parse(body).and_then(|inbound| {
+fn prepare(
+    gateway: &Gateway,
+    id: &str,
+    asked: Asked,
+    body: Bytes,
+    mut meter: Meter,
+) -> Result<Call, WireError> {
+    let Asked { client, operation, headers } = asked;
+    let prepared = Inbound::parse_as(client, body).and_then(|inbound| {
+        let inbound = inbound.asking(operation, headers);
         meter.asked(inbound.model.clone(), inbound.stream);
         let (target, model) = gateway.targets.resolve(&inbound.model)?;
         Ok((Arc::clone(target), target.endpoint.prepare(&inbound, model)?, inbound.stream))
     });
     match prepared {
         Ok((target, Prepared { outbound, plan }, streaming)) => {
-            let reply = plan.openai_chat(id, unix_seconds());
+            let reply = plan.reply(id, unix_seconds());
             Ok(Call { target, outbound, reply, meter, streaming })
         }
         Err(error) => {
