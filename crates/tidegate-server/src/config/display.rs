@@ -89,6 +89,9 @@ fn write_host(f: &mut impl Write, name: &str, host: &Host) -> fmt::Result {
     if let Some(region) = &host.region {
         writeln!(f, "    region: {}", quoted(region))?;
     }
+    if let Some(account) = &host.account {
+        writeln!(f, "    {}: {}", host.kind.account_name(), quoted(account))?;
+    }
     write_key(f, &host.key)?;
     if !host.headers.is_empty() {
         writeln!(f, "    headers:")?;

@@ -34,7 +34,10 @@ pub(super) fn read<'t>(field: &Field<'t>, report: &mut Report<'_>) -> (Vec<(Stri
 fn host(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<Host> {
     let row = kind(name, field, report);
     let known: Vec<&str> = match row {
-        Some(row) => COMMON_KEYS.iter().chain(keys(row.auth)).copied().collect(),
+        Some(row) => {
+            let account = names_account(row).then(|| row.account_name());
+            COMMON_KEYS.iter().chain(keys(row.auth)).copied().chain(account).collect()
+        }
         None => COMMON_KEYS.iter().chain(AZURE_KEYS).chain(AWS_KEYS).copied().collect(),
     };
     let section = Section::of(field, &known, report)?;
@@ -49,6 +52,7 @@ fn host(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<Host> 
     host.http = http;
     // Here and below: what is given but wrong has its own problem, and counts as given, so that it is not called missing too.
     host.base_url = base_url.map(Option::unwrap_or_default);
+    host.account = account(host.kind, &section, report);
     match host.kind.auth {
         AuthScheme::Bearer => host.key = given(&section, "api_key", report).map_or(Key::None, Key::ApiKey),
         AuthScheme::Azure => azure(&mut host, &section, report),
@@ -72,13 +76,17 @@ fn missing(what: Missing, kind: &HostRow, section: &Section<'_>, report: &mut Re
             (section.path().to_owned(), "no credential: give api_key, or token for Entra ID".to_owned())
         }
         (Missing::Key, _) => {
-            let variable = kind.name.to_ascii_uppercase();
-            let message = format!("missing; write for example `api_key: \"${{{variable}_API_KEY}}\"`");
+            let variable = kind.variables.api_key.first().copied().unwrap_or("KEY");
+            let message = format!("missing; write for example `api_key: \"${{{variable}}}\"`");
             (section.path_of("api_key"), message)
         }
         (Missing::Region, _) => {
             let message = "the region is missing; give one such as eu-central-1, or set AWS_REGION";
             (section.path_of("region"), message.to_owned())
+        }
+        (Missing::Account, _) => {
+            let name = kind.account_name();
+            (section.path_of(name), format!("missing: the URL of {} names it", kind.name))
         }
     };
     report.error(section.position, &path, message);
@@ -92,7 +100,8 @@ fn given(section: &Section<'_>, key: &str, report: &mut Report<'_>) -> Option<Se
 
 /// The kind that `kind` names, else the one that the host is named after.
 fn kind(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<&'static HostRow> {
-    let kinds: Vec<&str> = HOSTS.iter().map(|row| row.name).collect();
+    let kinds: Vec<&str> =
+        HOSTS.iter().flat_map(|row| [row.name].into_iter().chain(row.aliases.iter().copied())).collect();
     let said = match &field.node.value {
         super::tree::Value::Map(entries) => entries.iter().find(|entry| entry.key == "kind"),
         _ => None,
@@ -117,6 +126,16 @@ fn keys(auth: AuthScheme) -> &'static [&'static str] {
         AuthScheme::Azure => AZURE_KEYS,
         AuthScheme::Aws { .. } => AWS_KEYS,
     }
+}
+
+fn names_account(kind: &HostRow) -> bool {
+    kind.default_base_url.is_some_and(|url| url.contains("{account}"))
+}
+
+/// What is given, if the kind has one.
+fn account(kind: &HostRow, section: &Section<'_>, report: &mut Report<'_>) -> Option<String> {
+    let field = section.field(kind.account_name()).filter(|_| names_account(kind))?;
+    Some(field.parse(report, settings::account).unwrap_or_default())
 }
 
 fn azure(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {

@@ -25,11 +25,15 @@ impl Endpoint {
     /// # Errors
     /// [`ErrorClass::BadRequest`], naming the parameter, if the backend can't honour the request.
     pub fn prepare(&self, inbound: &openai_chat::Inbound, model: &str) -> Result<Prepared, WireError> {
+        if let Some(name) = self.host.lacks.iter().find(|name| inbound.gives(name)) {
+            return Err(openai_chat::lacking(self.host.name, name));
+        }
         let body = match self.host.dialect {
             Dialect::OpenaiChat => inbound.relay_body(RelayShape {
                 model,
-                stream_options: self.knows_stream_options(),
+                stream_options: self.asks_for_usage(),
                 rename_max_tokens: self.renames_max_tokens(model),
+                renames: self.host.renames,
             }),
             Dialect::BedrockConverse => {
                 bedrock_converse::encode_request(&inbound.decode()?, &EncodeOptions { model })?
@@ -53,12 +57,15 @@ impl Endpoint {
         let body = match self.host.dialect {
             Dialect::OpenaiChat => openai_chat::encode_request_as(
                 request,
+                self.host.name,
                 RequestShape {
                     model,
-                    force_usage: self.knows_stream_options(),
+                    force_usage: self.asks_for_usage(),
                     rename_max_tokens: self.renames_max_tokens(model),
+                    renames: self.host.renames,
+                    lacks: self.host.lacks,
                 },
-            )
+            )?
             .into(),
             Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model })?,
         };
@@ -143,14 +150,12 @@ impl Endpoint {
         self.host.dialect == Dialect::BedrockConverse || self.host.auth == AuthScheme::Azure
     }
 
-    fn has(&self, quirk: Quirk) -> bool {
-        self.host.quirks.contains(&quirk)
-    }
-
-    fn knows_stream_options(&self) -> bool {
+    /// Whether the host has to be asked for the usage of a stream, and knows how.
+    fn asks_for_usage(&self) -> bool {
         // Dated versions sort as text.
-        !self.has(Quirk::DatesStreamOptions)
-            || self.dated_version().is_none_or(|version| version >= "2024-09-01")
+        !self.host.has(Quirk::ReportsUsageUnasked)
+            && (!self.host.has(Quirk::DatesStreamOptions)
+                || self.dated_version().is_none_or(|version| version >= "2024-09-01"))
     }
 
     /// An undated version (`preview`, `latest`) is newer than all of them.
@@ -170,7 +175,7 @@ impl Endpoint {
         let o_series = ["o1", "o3", "o4"].iter().any(|name| {
             model.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
         });
-        self.has(Quirk::RenamesMaxTokens) && (gpt_5_or_later || o_series)
+        self.host.has(Quirk::RenamesMaxTokens) && (gpt_5_or_later || o_series)
     }
 }
 

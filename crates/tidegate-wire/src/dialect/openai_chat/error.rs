@@ -159,8 +159,10 @@ impl<'a> ErrorFacts<'a> {
 
 /// Whether the message says that the prompt does not fit, in the words of any provider recorded.
 pub(crate) fn is_context_overflow(message: &str) -> bool {
-    const WORDS: [&str; 6] = [
+    const WORDS: [&str; 8] = [
         "maximum context length",
+        "max context length",
+        "length of all messages is too long",
         "prompt is too long",
         "Input Tokens Exceeded",
         "Input is too long",

@@ -30,6 +30,7 @@ pub struct Inbound {
     /// How many answers the caller asked for (`n`).
     pub choices: u32,
     places: Places,
+    given: Known,
 }
 
 /// Where in the body the values stand that relaying may change. All within the body.
@@ -66,6 +67,8 @@ pub(crate) struct RelayShape<'a> {
     pub(crate) stream_options: bool,
     /// Whether `max_tokens` has to be called `max_completion_tokens`.
     pub(crate) rename_max_tokens: bool,
+    /// OpenAI's names of parameters, and the backend's.
+    pub(crate) renames: &'a [(&'a str, &'a str)],
 }
 
 impl Inbound {
@@ -97,7 +100,13 @@ impl Inbound {
                 .map(|key| place(text, key)),
             usage,
         };
-        Ok(Self { model, stream, include_usage, choices: choices.max(1), places, body })
+        let given = fields.known;
+        Ok(Self { model, stream, include_usage, choices: choices.max(1), places, given, body })
+    }
+
+    /// Whether the caller gave this one of OpenAI's parameters, and not as null.
+    pub(crate) fn gives(&self, name: &str) -> bool {
+        self.given.has(name) && self.field(name).is_some_and(|(_, value)| value.get() != "null")
     }
 
     /// Reads the whole request into the hub's types.
@@ -121,11 +130,34 @@ impl Inbound {
         if let Some(key) = self.places.max_tokens_key.clone().filter(|_| shape.rename_max_tokens) {
             edits.push((key, "max_completion_tokens".to_owned()));
         }
+        for (name, own) in shape.renames.iter().filter(|(name, own)| self.given.has(name) && !self.gives(own))
+        {
+            let key = self.field(name).and_then(|(key, _)| key);
+            edits.extend(key.map(|key| (key, (*own).to_owned())));
+        }
         if edits.is_empty() {
             return self.body.clone();
         }
         edits.sort_by_key(|(range, _)| range.start);
         splice(&self.body, &edits)
+    }
+
+    /// A field of the body: its key's place, without the quotes, if it is spelled plainly; and its value. Looked for only where a
+    /// backend differs in it.
+    fn field(&self, name: &str) -> Option<(Option<Range<usize>>, &RawValue)> {
+        let text = std::str::from_utf8(&self.body).ok()?;
+        let mut found = None;
+        let search = each_field(text, |key, value| {
+            if key == name {
+                let plain = match key {
+                    std::borrow::Cow::Borrowed(key) => Some(place(text, key)),
+                    std::borrow::Cow::Owned(_) => None,
+                };
+                found = Some((plain, value));
+            }
+            Ok(())
+        });
+        search.ok().and(found)
     }
 }
 
@@ -172,6 +204,7 @@ struct Fields<'a> {
     choices: Option<&'a RawValue>,
     max_tokens_key: Option<&'a str>,
     has_max_completion_tokens: bool,
+    known: Known,
 }
 
 impl<'a> Fields<'a> {
@@ -242,9 +275,8 @@ impl<'a> Fields<'a> {
 
 fn read_fields(text: &str) -> Result<Fields<'_>, WireError> {
     let mut fields = Fields::default();
-    let mut known = Known::default();
     each_field(text, |key, value| {
-        known.see(&key)?;
+        fields.known.see(&key)?;
         match &*key {
             "model" => fields.model = Some(value),
             "messages" => fields.messages = Some(value),
@@ -266,7 +298,7 @@ fn read_fields(text: &str) -> Result<Fields<'_>, WireError> {
 }
 
 /// Which of OpenAI's parameters have come: a repeated one has two meanings, and parsers differ in which they take.
-#[derive(Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Known(u64);
 
 impl Known {
@@ -280,6 +312,11 @@ impl Known {
         }
         self.0 |= mask;
         Ok(())
+    }
+
+    fn has(self, name: &str) -> bool {
+        let bit = PARAMETERS.iter().position(|parameter| *parameter == name);
+        bit.is_some_and(|bit| self.0 & (1 << bit) != 0)
     }
 }
 

@@ -21,7 +21,7 @@ mod whole;
 
 pub use decoder::ChatDecoder;
 pub use encode_request::encode_request;
-pub(crate) use encode_request::{RequestShape, encode_request_as};
+pub(crate) use encode_request::{RequestShape, encode_request_as, lacking};
 pub use encoder::StreamEncoder;
 pub(crate) use error::write_error;
 pub use error::{decode_error_body, encode_error};
