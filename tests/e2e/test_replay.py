@@ -98,7 +98,7 @@ def test_every_kind_of_exchange_is_among_the_recorded():
     kinds = {exchange.kind for exchange in recorded()}
     if not kinds:
         pytest.skip("corpus absent")
-    expected = {f"{host} {fate}" for host in ("openai", "azure", "bedrock") for fate in FATES}
+    expected = {f"{host} {fate}" for host in ("openai", "azure", "bedrock", "gemini", "vertex_ai") for fate in FATES}
     assert kinds >= expected | {"bedrock stream error"}
 
 

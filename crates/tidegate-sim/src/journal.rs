@@ -96,6 +96,8 @@ pub enum Backend {
     Azure,
     /// Amazon Bedrock runtime.
     Bedrock,
+    /// Gemini, on AI Studio or Vertex AI.
+    Gemini,
     /// A listener that accepts and never answers, or a TLS handshake that never completed.
     Connecting,
     /// None of the paths.

@@ -39,7 +39,7 @@ struct Recording {
 }
 
 impl Replay {
-    /// Loads the chat, Converse and ConverseStream recordings below `directory`: in each provider's folder an `index.json`
+    /// Loads the chat, Converse, ConverseStream and generateContent recordings below `directory`: in each provider's folder an `index.json`
     /// that names the response files and says their status, headers and fidelity.
     ///
     /// # Errors
@@ -110,7 +110,7 @@ struct Entry {
 impl Recording {
     fn new(entry: Entry, backend: Backend, body: Vec<u8>) -> Self {
         let payload_only = entry.response_fidelity.starts_with("payload-only");
-        let body = if payload_only { framed(&body) } else { Bytes::from(body) };
+        let body = if payload_only { framed(&body, backend != Backend::Gemini) } else { Bytes::from(body) };
         let (media, frames) = match entry.response_file.rsplit('.').next() {
             Some("eventstream") => ("application/vnd.amazon.eventstream", eventstream_frames(&body)),
             Some("sse") => ("text/event-stream; charset=utf-8", sse_frames(&body)),
@@ -165,14 +165,16 @@ fn stream(pieces: Vec<Bytes>) -> Body {
 }
 
 /// Puts back the SSE framing of a stream that was recorded as one JSON document per line.
-fn framed(lines: &[u8]) -> Bytes {
+fn framed(lines: &[u8], done: bool) -> Bytes {
     let mut body = Vec::with_capacity(lines.len() + 1024);
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && *line != b"[DONE]") {
         body.extend_from_slice(b"data: ");
         body.extend_from_slice(line);
         body.extend_from_slice(b"\n\n");
     }
-    body.extend_from_slice(b"data: [DONE]\n\n");
+    if done {
+        body.extend_from_slice(b"data: [DONE]\n\n");
+    }
     Bytes::from(body)
 }
 
@@ -180,7 +182,9 @@ fn framed(lines: &[u8]) -> Bytes {
 fn sse_frames(body: &Bytes) -> Vec<Bytes> {
     let mut frames = Vec::new();
     let mut start = 0;
-    for end in memmem::find_iter(body, b"\n\n").map(|at| at + 2) {
+    // Google's lines end with CRLF.
+    let blank: &[u8] = if memmem::find(body, b"\r\n\r\n").is_some() { b"\r\n\r\n" } else { b"\n\n" };
+    for end in memmem::find_iter(body, blank).map(|at| at + blank.len()) {
         frames.push(body.slice(start..end));
         start = end;
     }
@@ -221,9 +225,14 @@ fn naming(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
-const PROVIDERS: [(&str, Backend); 3] =
-    [("openai", Backend::Openai), ("azure", Backend::Azure), ("bedrock", Backend::Bedrock)];
-const APIS: [&str; 3] = ["chat", "converse", "converse-stream"];
+const PROVIDERS: [(&str, Backend); 5] = [
+    ("openai", Backend::Openai),
+    ("azure", Backend::Azure),
+    ("bedrock", Backend::Bedrock),
+    ("gemini", Backend::Gemini),
+    ("vertex", Backend::Gemini),
+];
+const APIS: [&str; 5] = ["chat", "converse", "converse-stream", "generateContent", "streamGenerateContent"];
 /// Headers of the recorded connection, not of the answer: the body is stored without its content coding.
 const FRAMING: [&str; 5] =
     ["connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"];

@@ -70,6 +70,8 @@ impl fmt::Display for Note {
 /// | `openai` | `OPENAI_API_KEY`; `OPENAI_BASE_URL` or `OPENAI_API_BASE` for another address (then the key may be missing) |
 /// | `azure` | `AZURE_API_KEY` or `AZURE_OPENAI_API_KEY`, else `AZURE_AD_TOKEN` or `AZURE_OPENAI_AD_TOKEN`; `AZURE_API_BASE` or `AZURE_OPENAI_ENDPOINT`; `AZURE_API_VERSION` or `OPENAI_API_VERSION` (without one, the v1 surface) |
 /// | `bedrock` | the first of `AWS_BEARER_TOKEN_BEDROCK`, `AWS_ACCESS_KEY_ID` with `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, `AWS_PROFILE`; `AWS_REGION`, `AWS_DEFAULT_REGION` or `AWS_REGION_NAME` |
+/// | `gemini` | `GEMINI_API_KEY` or `GOOGLE_API_KEY` |
+/// | `vertex_ai` | `VERTEXAI_ACCESS_TOKEN`; `VERTEXAI_PROJECT` or `GOOGLE_CLOUD_PROJECT`; `VERTEXAI_LOCATION`, `VERTEX_LOCATION` or `GOOGLE_CLOUD_LOCATION` |
 /// | every other | those of its row in `docs/hosts.md` |
 ///
 /// ```
@@ -173,7 +175,7 @@ impl Reading {
         let search = Search { lookup };
         let key = match kind.auth {
             AuthScheme::Aws { .. } => reading.aws_key(variables, &search),
-            AuthScheme::Bearer | AuthScheme::Azure => search.key(variables),
+            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Google => search.key(variables),
         };
         let base_url = search.first(variables.base_url);
         // A key that is there by itself does not mean a server on this machine: Ollama's is for its cloud.
@@ -181,7 +183,7 @@ impl Reading {
         let by_key = key.as_ref().map(|(name, _)| *name).filter(|_| !local);
         reading.opened_by = by_key.or(base_url.as_ref().map(|(name, _)| *name));
         if let (Some((name, _)), None) = (&base_url, &key)
-            && kind.auth == AuthScheme::Bearer
+            && matches!(kind.auth, AuthScheme::Bearer | AuthScheme::Google)
             && !kind.has(Quirk::OwnServer)
         {
             let message =
@@ -295,6 +297,7 @@ fn naming(variables: &Variables, missing: Missing) -> String {
         (Missing::Region, _) => preferred(variables.region).to_owned(),
         (Missing::Account, _) => preferred(variables.account).to_owned(),
         (Missing::Key, []) => preferred(variables.api_key).to_owned(),
+        (Missing::Key, token) if variables.api_key.is_empty() => preferred(token).to_owned(),
         (Missing::Key, token) => format!("{} (or {})", preferred(variables.api_key), preferred(token)),
     }
 }
@@ -303,6 +306,7 @@ fn example(kind: &HostRow, missing: Missing) -> &'static str {
     match (missing, kind.auth) {
         (Missing::BaseUrl, AuthScheme::Azure) => ", such as https://NAME.openai.azure.com",
         (Missing::BaseUrl, _) => ", such as https://api.example.com/v1",
+        (Missing::Region, AuthScheme::Google) => ", such as europe-west4 or global",
         (Missing::Region, _) => ", such as eu-central-1",
         (Missing::Key | Missing::Account, _) => "",
     }

@@ -38,9 +38,9 @@ pub struct Host {
     pub base_url: Option<String>,
     /// Azure's `api-version`; `None` is the v1 surface.
     pub api_version: Option<String>,
-    /// AWS region; `None` for other kinds, and where the AWS default chain is to find it.
+    /// AWS region, or Google's location; `None` for other kinds, and where the AWS default chain is to find it.
     pub region: Option<String>,
-    /// The account in whose name the backend is called, where its URL has one (Cloudflare, Snowflake).
+    /// The account in whose name the backend is called, where its URL has one (Cloudflare, Snowflake); Google's project.
     pub account: Option<String>,
     /// Sent with every request, each name once. Values may be secrets.
     pub headers: Vec<(String, Secret)>,
@@ -59,7 +59,7 @@ pub enum Key {
     None,
     /// The kind's API key.
     ApiKey(Secret),
-    /// A token of Entra ID, sent as it is: nobody renews it.
+    /// A token of Entra ID or of Google's, sent as it is: nobody renews it.
     Token(Secret),
     /// AWS access key, for signing (SigV4).
     AwsKeys {
@@ -92,7 +92,7 @@ impl Host {
     pub fn new(kind: &'static HostRow) -> Self {
         let key = match kind.auth {
             AuthScheme::Aws { .. } => Key::AwsChain,
-            AuthScheme::Bearer | AuthScheme::Azure => Key::None,
+            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Google => Key::None,
         };
         Self {
             kind,
@@ -140,6 +140,21 @@ impl Host {
     /// Azure OpenAI with a token of Entra ID, sent as it is until the host is replaced.
     pub fn azure_token(base_url: impl Into<String>, token: impl Into<String>) -> Self {
         Self::known("azure").base_url(base_url).token(token)
+    }
+
+    /// Gemini on Google AI Studio.
+    pub fn gemini(api_key: impl Into<String>) -> Self {
+        Self::known("gemini").api_key(api_key)
+    }
+
+    /// Gemini on Vertex AI with an OAuth token, sent as it is until the host is replaced. `location` is a region, `global`, `us` or
+    /// `eu`.
+    pub fn vertex_ai(
+        project: impl Into<String>,
+        location: impl Into<String>,
+        token: impl Into<String>,
+    ) -> Self {
+        Self::known("vertex_ai").account(project).region(location).token(token)
     }
 
     /// Amazon Bedrock with an API key (a bearer token).
@@ -270,7 +285,9 @@ impl Host {
         let filled_in = |part: &str| !own_url && default.is_some_and(|url| url.contains(part));
         let key_wanted = match self.kind.auth {
             // A server of one's own often wants no key; the vendor always does.
-            AuthScheme::Bearer | AuthScheme::Aws { .. } => !own_url && !self.kind.has(Quirk::OwnServer),
+            AuthScheme::Bearer | AuthScheme::Google | AuthScheme::Aws { .. } => {
+                !own_url && !self.kind.has(Quirk::OwnServer)
+            }
             AuthScheme::Azure => true,
         };
         let region_wanted = match self.key {
@@ -353,6 +370,7 @@ impl Host {
     fn credential(&self) -> Credential {
         match (&self.key, self.kind.auth) {
             (Key::ApiKey(key), AuthScheme::Azure) => Credential::Header(AZURE_KEY_HEADER, key.clone()),
+            (Key::ApiKey(key), AuthScheme::Google) => Credential::Header(GOOGLE_KEY_HEADER, key.clone()),
             (Key::ApiKey(key) | Key::Token(key), _) => Credential::Bearer(key.clone()),
             (Key::AwsKeys { access_key_id, secret_access_key, session_token }, _) => {
                 Credential::Aws(AwsCredential {
@@ -371,7 +389,7 @@ impl Host {
     fn service(&self) -> &'static str {
         match self.kind.auth {
             AuthScheme::Aws { service } => service,
-            AuthScheme::Bearer | AuthScheme::Azure => "",
+            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Google => "",
         }
     }
 
@@ -412,6 +430,7 @@ fn wrong(setting: &str, why: &str) -> Error {
 }
 
 const AZURE_KEY_HEADER: HeaderName = HeaderName::from_static("api-key");
+const GOOGLE_KEY_HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 #[cfg(test)]
 mod tests;

@@ -29,7 +29,7 @@ fn write_host(f: &mut impl Write, host: &HostRow) -> fmt::Result {
     }
     let url = host.default_base_url.map_or_else(|| "to be given".to_owned(), |url| format!("`{url}`"));
     let (dialect, key) = (dialect(host.dialect), auth(host));
-    writeln!(f, "| {names} | {dialect} | {url} | {key} | {} | {} |", variables(&host.variables), quirks(host))
+    writeln!(f, "| {names} | {dialect} | {url} | {key} | {} | {} |", variables(host), quirks(host))
 }
 
 fn write_bill(f: &mut impl Write, host: &HostRow) -> fmt::Result {
@@ -51,6 +51,7 @@ fn dialect(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::OpenaiChat => "openai-chat",
         Dialect::BedrockConverse => "bedrock-converse",
+        Dialect::Gemini => "gemini",
     }
 }
 
@@ -59,20 +60,22 @@ fn auth(host: &HostRow) -> &'static str {
         AuthScheme::Bearer if host.has(Quirk::OwnServer) => "bearer, if any",
         AuthScheme::Bearer => "bearer",
         AuthScheme::Azure => "`api-key`, or bearer token",
+        AuthScheme::Google => "`x-goog-api-key`, or bearer token",
         AuthScheme::Aws { .. } => "SigV4, or bearer",
     }
 }
 
 /// Each setting's variables, the preferred one first.
-fn variables(variables: &Variables) -> String {
-    let Variables { api_key, token, base_url, api_version, region, account } = variables;
+fn variables(host: &HostRow) -> String {
+    let Variables { api_key, token, base_url, api_version, region, account } = &host.variables;
+    let account_name = host.account_name();
     let settings = [
         ("key", api_key),
         ("token", token),
         ("URL", base_url),
         ("API version", api_version),
         ("region", region),
-        ("account", account),
+        (account_name, account),
     ];
     let named = |(setting, names): &(&str, &&[&str])| format!("{setting}: `{}`", names.join("`, `"));
     let given: Vec<String> = settings.iter().filter(|(_, names)| !names.is_empty()).map(named).collect();

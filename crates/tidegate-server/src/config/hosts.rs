@@ -56,6 +56,7 @@ fn host(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<Host> 
     match host.kind.auth {
         AuthScheme::Bearer => host.key = given(&section, "api_key", report).map_or(Key::None, Key::ApiKey),
         AuthScheme::Azure => azure(&mut host, &section, report),
+        AuthScheme::Google => google(&mut host, &section, report),
         AuthScheme::Aws { .. } => aws(&mut host, &section, report),
     }
     host.missing().into_iter().for_each(|what| missing(what, host.kind, &section, report));
@@ -75,10 +76,17 @@ fn missing(what: Missing, kind: &HostRow, section: &Section<'_>, report: &mut Re
         (Missing::Key, AuthScheme::Azure) => {
             (section.path().to_owned(), "no credential: give api_key, or token for Entra ID".to_owned())
         }
+        (Missing::Key, AuthScheme::Google) if kind.variables.api_key.is_empty() => {
+            (section.path().to_owned(), "no credential: give token".to_owned())
+        }
         (Missing::Key, _) => {
             let variable = kind.variables.api_key.first().copied().unwrap_or("KEY");
             let message = format!("missing; write for example `api_key: \"${{{variable}}}\"`");
             (section.path_of("api_key"), message)
+        }
+        (Missing::Region, AuthScheme::Google) => {
+            let message = "missing; give a region such as europe-west4, or global";
+            (section.path_of("location"), message.to_owned())
         }
         (Missing::Region, _) => {
             let message = "the region is missing; give one such as eu-central-1, or set AWS_REGION";
@@ -123,6 +131,7 @@ fn kind(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<&'stat
 fn keys(auth: AuthScheme) -> &'static [&'static str] {
     match auth {
         AuthScheme::Bearer => BEARER_KEYS,
+        AuthScheme::Google => GOOGLE_KEYS,
         AuthScheme::Azure => AZURE_KEYS,
         AuthScheme::Aws { .. } => AWS_KEYS,
     }
@@ -142,12 +151,23 @@ fn azure(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
     if let Some(field) = section.field("api_version") {
         host.api_version = field.parse(report, settings::api_version);
     }
+    host.key = key_or_token(section, report);
+}
+
+fn google(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
+    if let Some(field) = section.field("location") {
+        host.region = Some(field.parse(report, settings::region).unwrap_or_default());
+    }
+    host.key = key_or_token(section, report);
+}
+
+fn key_or_token(section: &Section<'_>, report: &mut Report<'_>) -> Key {
     let key = given(section, "api_key", report).map(Key::ApiKey);
     let token = given(section, "token", report).map(Key::Token);
     if key.is_some() && token.is_some() {
         report.error(section.position, section.path(), "api_key and token exclude each other; remove one");
     }
-    host.key = key.or(token).unwrap_or(Key::None);
+    key.or(token).unwrap_or(Key::None)
 }
 
 fn aws(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
@@ -253,5 +273,6 @@ fn http_version(text: &str) -> Result<HttpVersion, String> {
 const COMMON_KEYS: &[&str] = &["kind", "base_url", "headers", "http", "clocks"];
 const BEARER_KEYS: &[&str] = &["api_key"];
 const AZURE_KEYS: &[&str] = &["api_key", "token", "api_version"];
+const GOOGLE_KEYS: &[&str] = &["api_key", "token", "location"];
 const AWS_KEYS: &[&str] = &["api_key", "region", "access_key_id", "secret_access_key", "session_token"];
 const AWS_SIGNING_KEYS: &[&str] = &["access_key_id", "secret_access_key", "session_token"];

@@ -116,7 +116,7 @@ impl fmt::Display for Phase {
 }
 
 /// The backends that are simulated.
-pub const BACKENDS: [&str; 3] = ["openai", "azure", "bedrock"];
+pub const BACKENDS: [&str; 4] = ["openai", "azure", "bedrock", "gemini"];
 
 /// What to probe.
 #[derive(Clone, Debug)]

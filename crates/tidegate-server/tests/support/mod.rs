@@ -130,6 +130,9 @@ fn hosts(base: &str, clocks: &str) -> String {
         hosts.push_str(&format!(
             "  bedrock{suffix}: {{kind: bedrock, {common}\", region: us-east-1, access_key_id: AKIDSIMULATED, secret_access_key: simulated}}\n"
         ));
+        hosts.push_str(&format!(
+            "  gemini{suffix}: {{kind: gemini, {common}/v1beta\", api_key: simulated}}\n"
+        ));
     }
     hosts
 }
@@ -264,4 +267,13 @@ pub(crate) fn pause(time: Duration) {
 pub(crate) const CLOSED_WITHIN: Duration = Duration::from_millis(500);
 pub(crate) const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
 /// The names of the hosts that speak HTTP/1.1 with their backend; with `-h2` behind it, HTTP/2.
-pub(crate) const BACKENDS: [&str; 3] = ["openai", "azure", "bedrock"];
+pub(crate) const BACKENDS: [&str; 4] = ["openai", "azure", "bedrock", "gemini"];
+
+/// How the usage of a call is known that was cut off behind its first tokens: Gemini's chunks say what there is so far, the others
+/// say it at the end.
+pub(crate) fn cut_off(backend: &str) -> tidegate_engine::Provenance {
+    match backend {
+        "gemini" => tidegate_engine::Provenance::Partial,
+        _ => tidegate_engine::Provenance::Estimated,
+    }
+}

@@ -28,6 +28,10 @@ impl Identity {
         match (backend, bearer, text("api-key")) {
             (_, Some((_, key)), _) => Self::checked(key, Self::Bearer, "bearer"),
             (Backend::Azure, None, Some(key)) => Self::checked(key, Self::ApiKey, "api_key"),
+            (Backend::Gemini, None, _) => match text("x-goog-api-key") {
+                Some(key) => Self::checked(key, Self::ApiKey, "api_key"),
+                None => Self::Missing,
+            },
             (Backend::Bedrock, None, _) if authorization.starts_with(SIGV4) => {
                 if signature_is_plausible(authorization, text("x-amz-date")) {
                     Self::SigV4
@@ -58,9 +62,10 @@ impl Identity {
     /// The provider's answer to a request that is not let in.
     pub(super) fn refusal(self, backend: Backend) -> Option<Plan> {
         match (self, backend) {
-            (Self::Missing | Self::Wrong(_), Backend::Openai | Backend::Azure | Backend::Bedrock) => {
-                Some(errors::unauthorized(backend, self == Self::Missing))
-            }
+            (
+                Self::Missing | Self::Wrong(_),
+                Backend::Openai | Backend::Azure | Backend::Bedrock | Backend::Gemini,
+            ) => Some(errors::unauthorized(backend, self == Self::Missing)),
             _ => None,
         }
     }

@@ -44,8 +44,8 @@ pub struct HostRow {
     pub dialect: Dialect,
     /// How it authenticates.
     pub auth: AuthScheme,
-    /// Base URL where the operator gives none; `{region}` and `{account}` are filled in, and `{aws_domain}` with the domain of
-    /// the region's partition. `None`: it must be given.
+    /// Base URL where the operator gives none; `{region}` and `{account}` are filled in, `{aws_domain}` with the domain of
+    /// the region's partition and `{vertex_domain}` with that of the location. `None`: it must be given.
     pub default_base_url: Option<&'static str>,
     /// Environment variables that its users already have.
     pub variables: Variables,
@@ -86,7 +86,7 @@ pub struct Place<'a> {
     pub base_url: Option<&'a str>,
     /// Region.
     pub region: Option<&'a str>,
-    /// The account in whose name the backend is called.
+    /// The account in whose name the backend is called; a project of Google's.
     pub account: Option<&'a str>,
     /// Azure's `api-version`.
     pub api_version: Option<&'a str>,
@@ -116,6 +116,8 @@ pub enum Dialect {
     OpenaiChat,
     /// Bedrock Converse and ConverseStream.
     BedrockConverse,
+    /// Gemini's generateContent and streamGenerateContent.
+    Gemini,
 }
 
 /// How a host authenticates.
@@ -125,6 +127,8 @@ pub enum AuthScheme {
     Bearer,
     /// Azure: a key goes in `api-key`, a token in `Authorization: Bearer`.
     Azure,
+    /// Google: a key goes in `x-goog-api-key`, a token in `Authorization: Bearer`.
+    Google,
     /// AWS: SigV4 by service name, or a bearer API key.
     Aws {
         /// SigV4 service name.
@@ -216,6 +220,7 @@ impl HostRow {
         if url.contains("{region}") {
             let region = place.region.ok_or_else(|| self.misconfigured("needs a region"))?;
             url = url.replace("{region}", region).replace("{aws_domain}", parts::aws_domain(region));
+            url = url.replace("{vertex_domain}", &parts::vertex_domain(region));
         }
         if url.contains("{account}") {
             let account = place.account.ok_or_else(|| self.misconfigured("needs an account"))?;
@@ -233,7 +238,10 @@ impl HostRow {
 
     /// What its users call the account that its URL names.
     pub fn account_name(&self) -> &'static str {
-        "account"
+        match self.auth {
+            AuthScheme::Google => "project",
+            _ => "account",
+        }
     }
 
     /// Whether it differs from its dialect in this.

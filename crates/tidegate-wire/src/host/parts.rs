@@ -38,6 +38,19 @@ pub(super) fn aws_domain(region: &str) -> &'static str {
     partition.map_or("amazonaws.com", |(_, domain)| domain)
 }
 
+/// Domain of Vertex AI in a location (WIRE facts, "Gemini and Vertex"): `{vertex_domain}`.
+pub(super) fn vertex_domain(location: &str) -> String {
+    match location {
+        "global" => "aiplatform.googleapis.com".to_owned(),
+        "us" | "eu" => format!("aiplatform.{location}.rep.googleapis.com"),
+        region => format!("{region}-aiplatform.googleapis.com"),
+    }
+}
+
+/// Google's SDK says that an aborted request is still charged.
+pub(super) const GOOGLE_CHARGES: BillingSource =
+    BillingSource::Documented("js-genai, `abortSignal`: client-side only, usage is still charged");
+
 /// Partitions that have a domain of their own, by the beginning of their regions' names. From the partitions that the AWS SDK
 /// for Rust resolves endpoints with (aws-sdk-sts 1.124).
 const AWS_DOMAINS: [(&str, &str); 6] = [

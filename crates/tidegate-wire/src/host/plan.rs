@@ -7,6 +7,7 @@ use crate::{
     dialect::{
         Decoder, Encoder,
         bedrock_converse::ConverseDecoder,
+        gemini::GeminiDecoder,
         openai_chat::{ChatDecoder, StreamEncoder, WholeEncoder},
     },
     framing::Framing,
@@ -21,7 +22,7 @@ impl ReplyPlan {
         match (self.dialect, self.streaming) {
             (Dialect::OpenaiChat, true) => Box::new(Relay::new(self.choices, self.include_usage)),
             (Dialect::OpenaiChat, false) => Box::new(WholeRelay::new(self.choices)),
-            (Dialect::BedrockConverse, _) => {
+            (Dialect::BedrockConverse | Dialect::Gemini, _) => {
                 let (decoder, encoder) = (self.decoder(), self.encoder(id, created));
                 Box::new(Translate::new(self.framing(), decoder, encoder, self.choices, self.streaming))
             }
@@ -39,6 +40,7 @@ impl ReplyPlan {
             (_, false) => Framing::Whole,
             (Dialect::OpenaiChat, true) => Framing::Sse,
             (Dialect::BedrockConverse, true) => Framing::EventStream,
+            (Dialect::Gemini, true) => Framing::SseOrJson,
         }
     }
 
@@ -54,6 +56,7 @@ impl ReplyPlan {
         match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
+            Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     ErrorClass, WireError,
     dialect::{
         bedrock_converse::{self, EncodeOptions},
+        gemini,
         openai_chat::{self, RelayShape, RequestShape},
     },
     hub::ChatRequest,
@@ -38,6 +39,7 @@ impl Endpoint {
             Dialect::BedrockConverse => {
                 bedrock_converse::encode_request(&inbound.decode()?, &EncodeOptions { model })?
             }
+            Dialect::Gemini => gemini::encode_request(&inbound.decode()?, model)?,
         };
         let plan = ReplyPlan {
             dialect: self.host.dialect,
@@ -68,6 +70,7 @@ impl Endpoint {
             )?
             .into(),
             Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model })?,
+            Dialect::Gemini => gemini::encode_request(request, model)?,
         };
         let plan = ReplyPlan {
             dialect: self.host.dialect,
@@ -98,7 +101,7 @@ impl Endpoint {
     fn request_headers(&self, streaming: bool) -> HeaderMap {
         let accept = match (self.host.dialect, streaming) {
             (_, false) => "application/json",
-            (Dialect::OpenaiChat, true) => "text/event-stream",
+            (Dialect::OpenaiChat | Dialect::Gemini, true) => "text/event-stream",
             (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
         };
         let mut headers = self.headers.clone();
@@ -114,6 +117,12 @@ impl Endpoint {
             (Dialect::BedrockConverse, _) => {
                 let operation = if streaming { "converse-stream" } else { "converse" };
                 format!("{base}/model/{segment}/{operation}")
+            }
+            (Dialect::Gemini, _) => {
+                let operation = if streaming { "streamGenerateContent?alt=sse" } else { "generateContent" };
+                // As Google's list of models names them.
+                let model = model.strip_prefix("models/").unwrap_or(model);
+                format!("{base}/models/{}:{operation}", utf8_percent_encode(model, SEGMENT))
             }
             (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
             (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
@@ -147,7 +156,7 @@ impl Endpoint {
 
     /// Azure's v1 surface does not, but knows no such model either.
     fn puts_model_in_path(&self) -> bool {
-        self.host.dialect == Dialect::BedrockConverse || self.host.auth == AuthScheme::Azure
+        self.host.dialect != Dialect::OpenaiChat || self.host.auth == AuthScheme::Azure
     }
 
     /// Whether the host has to be asked for the usage of a stream, and knows how.

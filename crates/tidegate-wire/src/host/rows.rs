@@ -7,7 +7,7 @@
 use super::{
     AbortBilling::{RunsOn, Stops},
     AuthScheme, BillingSource, Dialect, HostRow, Quirk, Variables,
-    parts::{CHAT, MAX_TOKENS, OPENROUTER_LISTS, SERVER, keys},
+    parts::{CHAT, GOOGLE_CHARGES, MAX_TOKENS, OPENROUTER_LISTS, SERVER, keys},
 };
 
 /// Every host that Tidegate knows.
@@ -44,6 +44,34 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: BillingSource::Reported("BerriAI/litellm#34147, from AWS's usage report"),
+        ..CHAT
+    },
+    HostRow {
+        name: "gemini",
+        dialect: Dialect::Gemini,
+        auth: AuthScheme::Google,
+        default_base_url: Some("https://generativelanguage.googleapis.com/v1beta"),
+        variables: keys(&["GEMINI_API_KEY", "GOOGLE_API_KEY"], &["GEMINI_API_BASE"]),
+        abort_stops_billing: RunsOn,
+        billing_source: GOOGLE_CHARGES,
+        ..CHAT
+    },
+    HostRow {
+        name: "vertex_ai",
+        aliases: &["vertex"],
+        dialect: Dialect::Gemini,
+        auth: AuthScheme::Google,
+        default_base_url: Some(
+            "https://{vertex_domain}/v1beta1/projects/{account}/locations/{region}/publishers/google",
+        ),
+        variables: Variables {
+            token: &["VERTEXAI_ACCESS_TOKEN"],
+            region: &["VERTEXAI_LOCATION", "VERTEX_LOCATION", "GOOGLE_CLOUD_LOCATION"],
+            account: &["VERTEXAI_PROJECT", "GOOGLE_CLOUD_PROJECT"],
+            ..keys(&[], &["VERTEXAI_API_BASE"])
+        },
+        abort_stops_billing: RunsOn,
+        billing_source: GOOGLE_CHARGES,
         ..CHAT
     },
     HostRow {

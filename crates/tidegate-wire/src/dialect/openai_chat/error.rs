@@ -174,7 +174,7 @@ pub(crate) fn is_context_overflow(message: &str) -> bool {
 }
 
 /// Google's and OpenAI's words for a wrong key; OpenAI's go on to quote it.
-fn is_about_key(message: &str) -> bool {
+pub(crate) fn is_about_key(message: &str) -> bool {
     ["API key not valid", "Incorrect API key provided"].iter().any(|words| message.contains(words))
 }
 

@@ -23,7 +23,7 @@ pub use decoder::ChatDecoder;
 pub use encode_request::encode_request;
 pub(crate) use encode_request::{RequestShape, encode_request_as, lacking};
 pub use encoder::StreamEncoder;
-pub(crate) use error::write_error;
+pub(crate) use error::{class_by_status, is_about_key, is_context_overflow, write_error};
 pub use error::{decode_error_body, encode_error};
 pub use inbound::Inbound;
 pub(crate) use inbound::RelayShape;
