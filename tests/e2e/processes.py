@@ -178,6 +178,10 @@ hosts:
     access_key_id: AKIAENDTOEND
     secret_access_key: {KEY}
   anthropic: {{ base_url: "{backends}", api_key: {KEY} }}
+  gemini: {{ base_url: "{backends}/v1beta", api_key: {KEY} }}
+  vertex_ai:
+    base_url: "{backends}/v1beta1/projects/p/locations/global/publishers/google"
+    token: {KEY}
   wrong-key: {{ kind: openai, base_url: "{backends}/v1", api_key: bad-{KEY} }}
   nobody: {{ kind: openai, base_url: "http://127.0.0.1:{refusing_port()}/v1", api_key: {KEY} }}
 """

@@ -101,7 +101,9 @@ def _of_provider(provider: str):
     folder = corpus() / provider
     digests = json.loads((folder / "expect.json").read_text())
     for entry in json.loads((folder / "index.json").read_text()):
-        if entry["api"] in APIS and entry["id"] != TWO_REPLIES:
+        # Of calls whose arguments come in pieces the digest lists the pieces.
+        in_pieces = provider in GOOGLE and "arguments" in entry["id"]
+        if entry["api"] in APIS and entry["id"] != TWO_REPLIES and not in_pieces:
             yield _exchange(provider, entry, digests[entry["id"]], (folder / entry["response_file"]).read_bytes())
 
 
@@ -112,6 +114,8 @@ def _exchange(provider: str, entry: dict, digest: dict, body: bytes) -> Exchange
         result = _bedrock(entry, digest, body)
     elif provider == "anthropic":
         result = _anthropic(digest)
+    elif provider in GOOGLE:
+        result = _google(digest)
     else:
         result = _chat(digest)
     faithful = provider == "openai" and entry["status"] == 200 and entry["response_fidelity"] == "raw"
@@ -124,7 +128,7 @@ def _exchange(provider: str, entry: dict, digest: dict, body: bytes) -> Exchange
         choices=max(1, len(result.answers)),
         result=result,
         body=body if faithful else None,
-        retry_after=entry["response_headers"].get("retry-after"),
+        retry_after=entry["response_headers"].get("retry-after") or _retry_delay(digest),
     )
 
 
@@ -155,6 +159,45 @@ def _bedrock(entry: dict, digest: dict, body: bytes) -> Result:
         finish_reason=FINISH_REASONS[digest["stop_reason"]],
     )
     return Result(answers={0: answer}, usage=_bedrock_usage(digest["usage"]))
+
+
+def _google(digest: dict) -> Result:
+    """A call finishes with `STOP`; one client was recorded getting the number of it."""
+    calls = [(call["name"], json.loads(call["arguments"])) for call in digest["tool_calls"]]
+    ids = [call["id"] for call in digest["tool_calls"]]
+    finish = {"STOP": "stop", 1: "stop", "MAX_TOKENS": "length", "SAFETY": "content_filter"}[digest["finish_reason"]]
+    answer = Answer(
+        text=digest["text"],
+        reasoning=digest["thought"],
+        tool_calls=calls,
+        # Where there are none, ids are made up.
+        tool_call_ids=ids if all(ids) else None,
+        finish_reason="tool_calls" if calls else finish,
+    )
+    return Result(answers={0: answer}, usage=_google_usage(digest["usage"]))
+
+
+def _retry_delay(digest: dict) -> str | None:
+    """Google says it in the body, as in `"48s"`, and has no header."""
+    error = digest.get("body", {}).get("error", {})
+    details = error.get("details", []) if isinstance(error, dict) else []
+    delays = [detail["retryDelay"] for detail in details if "retryDelay" in detail]
+    return delays[0].removesuffix("s") if delays else None
+
+
+def _google_usage(usage: dict) -> dict:
+    """The prompt includes what was cached, the candidates exclude the thoughts."""
+    count = lambda name: usage.get(f"{name}TokenCount", 0)
+    counts = {
+        "prompt_tokens": count("prompt") + count("toolUsePrompt"),
+        "completion_tokens": count("candidates") + count("thoughts"),
+        "total_tokens": count("total"),
+    }
+    if "cachedContentTokenCount" in usage:
+        counts["prompt_tokens_details"] = {"cached_tokens": count("cachedContent")}
+    if "thoughtsTokenCount" in usage:
+        counts["completion_tokens_details"] = {"reasoning_tokens": count("thoughts")}
+    return counts
 
 
 def _with_citations(text: str, body: bytes) -> str:
@@ -227,6 +270,11 @@ def _refused(provider: str, entry: dict, body: dict) -> Failure:
         code = "context_length_exceeded" if overflow else "model_not_found" if status == 404 else None
     if kind == "upstream_authentication_error":
         message = f"the backend refused the gateway's credentials (HTTP {entry['status']})"
+    if provider in GOOGLE:
+        code = told["status"]
+        if "API key not valid" in message:
+            status, kind = REFUSALS[401]
+            message = f"the backend refused the gateway's credentials (HTTP {entry['status']})"
     return Failure(status=status, type=kind, message=message, code=code, param=told.get("param"))
 
 
@@ -291,8 +339,11 @@ HOSTS = {
     "azure": ("azure", "azure-v1"),
     "bedrock": ("bedrock",),
     "anthropic": ("anthropic",),
+    "gemini": ("gemini",),
+    "vertex": ("vertex_ai",),
 }
-APIS = ("chat", "converse", "converse-stream", "messages")
+GOOGLE = ("gemini", "vertex")
+APIS = ("chat", "converse", "converse-stream", "messages", "generateContent", "streamGenerateContent")
 # A recording of two replies, one behind the other, which no backend sends.
 TWO_REPLIES = "anthropic/messages.payload.03-vercel-anthropic-tool-search-regex-1"
 FINISH_REASONS = {

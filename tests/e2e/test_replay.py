@@ -98,7 +98,8 @@ def test_every_kind_of_exchange_is_among_the_recorded():
     kinds = {exchange.kind for exchange in recorded()}
     if not kinds:
         pytest.skip("corpus absent")
-    expected = {f"{host} {fate}" for host in ("openai", "azure", "bedrock", "anthropic") for fate in FATES}
+    hosts = ("openai", "azure", "bedrock", "anthropic", "gemini", "vertex_ai")
+    expected = {f"{host} {fate}" for host in hosts for fate in FATES}
     assert kinds >= expected | {"bedrock stream error"}
 
 

@@ -9,6 +9,7 @@ use std::{
 
 use tidegate::{Host, Key};
 use tidegate_engine::{Clocks, HttpVersion};
+use tidegate_wire::host::AuthScheme;
 
 use crate::{Config, Limits, Listener, LogFormat};
 
@@ -87,7 +88,11 @@ fn write_host(f: &mut impl Write, name: &str, host: &Host) -> fmt::Result {
         writeln!(f, "    api_version: {}", quoted(version))?;
     }
     if let Some(region) = &host.region {
-        writeln!(f, "    region: {}", quoted(region))?;
+        let name = if host.kind.auth == AuthScheme::Google { "location" } else { "region" };
+        writeln!(f, "    {name}: {}", quoted(region))?;
+    }
+    if let Some(account) = &host.account {
+        writeln!(f, "    {}: {}", host.kind.account_name(), quoted(account))?;
     }
     write_key(f, &host.key)?;
     if !host.headers.is_empty() {

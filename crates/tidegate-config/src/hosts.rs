@@ -34,7 +34,10 @@ pub(super) fn read<'t>(field: &Field<'t>, report: &mut Report<'_>) -> (Vec<(Stri
 fn host(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<Host> {
     let row = kind(name, field, report);
     let known: Vec<&str> = match row {
-        Some(row) => COMMON_KEYS.iter().chain(keys(row.auth)).copied().collect(),
+        Some(row) => {
+            let account = names_account(row).then(|| row.account_name());
+            COMMON_KEYS.iter().chain(keys(row.auth)).copied().chain(account).collect()
+        }
         None => COMMON_KEYS.iter().chain(AZURE_KEYS).chain(AWS_KEYS).copied().collect(),
     };
     let section = Section::of(field, &known, report)?;
@@ -49,10 +52,12 @@ fn host(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<Host> 
     host.http = http;
     // Here and below: what is given but wrong has its own problem, and counts as given, so that it is not called missing too.
     host.base_url = base_url.map(Option::unwrap_or_default);
+    host.account = account(host.kind, &section, report);
     match host.kind.auth {
         AuthScheme::Bearer => host.key = given(&section, "api_key", report).map_or(Key::None, Key::ApiKey),
         AuthScheme::Azure => azure(&mut host, &section, report),
         AuthScheme::Anthropic => host.key = key_or_token(&section, report),
+        AuthScheme::Google => google(&mut host, &section, report),
         AuthScheme::Aws { .. } => aws(&mut host, &section, report),
     }
     host.missing().into_iter().for_each(|what| missing(what, host.kind, &section, report));
@@ -72,14 +77,25 @@ fn missing(what: Missing, kind: &HostRow, section: &Section<'_>, report: &mut Re
         (Missing::Key, AuthScheme::Azure) => {
             (section.path().to_owned(), "no credential: give api_key, or token for Entra ID".to_owned())
         }
+        (Missing::Key, AuthScheme::Google) if kind.variables.api_key.is_empty() => {
+            (section.path().to_owned(), "no credential: give token".to_owned())
+        }
         (Missing::Key, _) => {
-            let variable = kind.name.to_ascii_uppercase().replace('-', "_");
-            let message = format!("missing; write for example `api_key: \"${{{variable}_API_KEY}}\"`");
+            let variable = kind.variables.api_key.first().copied().unwrap_or("KEY");
+            let message = format!("missing; write for example `api_key: \"${{{variable}}}\"`");
             (section.path_of("api_key"), message)
+        }
+        (Missing::Region, AuthScheme::Google) => {
+            let message = "missing; give a region such as europe-west4, or global";
+            (section.path_of("location"), message.to_owned())
         }
         (Missing::Region, _) => {
             let message = "the region is missing; give one such as eu-central-1, or set AWS_REGION";
             (section.path_of("region"), message.to_owned())
+        }
+        (Missing::Account, _) => {
+            let name = kind.account_name();
+            (section.path_of(name), format!("missing: the URL of {} names it", kind.name))
         }
     };
     report.error(section.position, &path, message);
@@ -93,7 +109,8 @@ fn given(section: &Section<'_>, key: &str, report: &mut Report<'_>) -> Option<Se
 
 /// The kind that `kind` names, else the one that the host is named after.
 fn kind(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<&'static HostRow> {
-    let kinds: Vec<&str> = HOSTS.iter().map(|row| row.name).collect();
+    let kinds: Vec<&str> =
+        HOSTS.iter().flat_map(|row| [row.name].into_iter().chain(row.aliases.iter().copied())).collect();
     let said = match &field.node.value {
         crate::tree::Value::Map(entries) => entries.iter().find(|entry| entry.key == "kind"),
         _ => None,
@@ -115,15 +132,33 @@ fn kind(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<&'stat
 fn keys(auth: AuthScheme) -> &'static [&'static str] {
     match auth {
         AuthScheme::Bearer => BEARER_KEYS,
+        AuthScheme::Google => GOOGLE_KEYS,
         AuthScheme::Azure => AZURE_KEYS,
         AuthScheme::Anthropic => ANTHROPIC_KEYS,
         AuthScheme::Aws { .. } => AWS_KEYS,
     }
 }
 
+fn names_account(kind: &HostRow) -> bool {
+    kind.default_base_url.is_some_and(|url| url.contains("{account}"))
+}
+
+/// What is given, if the kind has one.
+fn account(kind: &HostRow, section: &Section<'_>, report: &mut Report<'_>) -> Option<String> {
+    let field = section.field(kind.account_name()).filter(|_| names_account(kind))?;
+    Some(field.parse(report, settings::account).unwrap_or_default())
+}
+
 fn azure(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
     if let Some(field) = section.field("api_version") {
         host.api_version = field.parse(report, settings::api_version);
+    }
+    host.key = key_or_token(section, report);
+}
+
+fn google(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
+    if let Some(field) = section.field("location") {
+        host.region = Some(field.parse(report, settings::region).unwrap_or_default());
     }
     host.key = key_or_token(section, report);
 }
@@ -263,6 +298,7 @@ const COMMON_KEYS: &[&str] = &["kind", "base_url", "headers", "http", "clocks"];
 const BEARER_KEYS: &[&str] = &["api_key"];
 const AZURE_KEYS: &[&str] = &["api_key", "token", "api_version"];
 const ANTHROPIC_KEYS: &[&str] = &["api_key", "token"];
+const GOOGLE_KEYS: &[&str] = &["api_key", "token", "location"];
 const AWS_KEYS: &[&str] = &[
     "api_key",
     "region",

@@ -231,8 +231,16 @@ impl<'t> Field<'t> {
 /// "`wrong` is none of a, b; did you mean a?"
 pub(super) fn none_of(what: &str, wrong: &str, known: &[&str]) -> String {
     let nearest = nearest(wrong, known).map(|near| format!("did you mean {near}? "));
-    format!("unknown {what}; {}known: {}", nearest.unwrap_or_default(), known.join(", "))
+    let list = if known.len() > SHOWN {
+        "`tidegate hosts` lists them".to_owned()
+    } else {
+        format!("known: {}", known.join(", "))
+    };
+    format!("unknown {what}; {}{list}", nearest.unwrap_or_default())
 }
+
+/// A longer list would hide the nearest, which is what was meant.
+const SHOWN: usize = 12;
 
 fn unknown_key(key: &str, known: &[&str]) -> String {
     let name = without_value(key);

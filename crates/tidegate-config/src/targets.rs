@@ -7,7 +7,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use tidegate::{AwsChains, Host, Target, model};
-use tidegate_wire::{ErrorClass, WireError};
+use tidegate_wire::{ErrorClass, WireError, host::row};
 
 use crate::{
     Config, models,
@@ -109,7 +109,9 @@ impl<T> Targets<T> {
         if let Some(alias) = self.aliases.get(model) {
             return Ok((&alias.target, &alias.model));
         }
-        let found = model::split(model).and_then(|(host, rest)| Some((self.hosts.get(host)?, rest)));
+        // A host that is there under its kind's name is known by the kind's other names, too.
+        let host = |name| self.hosts.get(name).or_else(|| self.hosts.get(row(name)?.name));
+        let found = model::split(model).and_then(|(name, rest)| Some((host(name)?, rest)));
         found.ok_or_else(|| self.not_found(model))
     }
 

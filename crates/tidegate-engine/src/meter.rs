@@ -415,6 +415,13 @@ fn settle_usage(record: &mut CallRecord, progress: Option<Progress>, sent: bool,
             usage.total_tokens = usage.prompt_tokens.saturating_add(generated);
         }
         record.usage = usage;
+        if !progress.usage_final {
+            // A running count may lag behind what was delivered (Gemini's begin with the prompt alone).
+            let delivered = progress.content_bytes.div_ceil(BYTES_PER_TOKEN);
+            let unsaid = delivered.saturating_sub(record.usage.completion_tokens);
+            record.usage.completion_tokens += unsaid;
+            record.usage.total_tokens = record.usage.total_tokens.saturating_add(unsaid);
+        }
     } else if sent && (record.outcome != Outcome::Refused || progress.content_bytes > 0) {
         let prompt = request_bytes.div_ceil(BYTES_PER_TOKEN);
         record.provenance = Provenance::Estimated;

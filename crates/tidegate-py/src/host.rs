@@ -176,6 +176,7 @@ fn unusable(py: Python<'_>, host: &Host, failure: &tidegate::Error) -> PyErr {
         Some(Missing::Key) => ("AuthenticationError", "api_key"),
         Some(Missing::BaseUrl) => ("BadRequestError", "api_base"),
         Some(Missing::Region) => ("BadRequestError", "aws_region_name"),
+        Some(Missing::Account) => ("BadRequestError", "api_base"),
         None => {
             let failure = WireError::bad_request(format!("{}: {}", host.kind.name, failure.message()));
             return error::raised(py, "BadRequestError", &failure.into(), None);

@@ -98,6 +98,8 @@ pub enum Backend {
     Bedrock,
     /// Anthropic.
     Anthropic,
+    /// Gemini, on AI Studio or Vertex AI.
+    Gemini,
     /// A listener that accepts and never answers, or a TLS handshake that never completed.
     Connecting,
     /// None of the paths.

@@ -39,7 +39,7 @@ struct Recording {
 }
 
 impl Replay {
-    /// Loads the chat, Messages, Converse and ConverseStream recordings below `directory`: in each provider's folder an `index.json`
+    /// Loads the chat, Messages, Converse, ConverseStream and generateContent recordings below `directory`: in each provider's folder an `index.json`
     /// that names the response files and says their status, headers and fidelity.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Recording {
         let payload_only = entry.response_fidelity.starts_with("payload-only");
         let document = entry.response_file.ends_with(".json");
         let body = match payload_only && !document {
-            true => framed(&body, backend == Backend::Anthropic),
+            true => framed(&body, backend),
             false => Bytes::from(body),
         };
         let (media, frames) = match entry.response_file.rsplit('.').next() {
@@ -175,8 +175,9 @@ fn stream(pieces: Vec<Bytes>) -> Body {
 }
 
 /// Puts back the SSE framing of a stream that was recorded as one JSON document per line.
-/// `named` events say their type on a line of their own and have no `[DONE]`.
-fn framed(lines: &[u8], named: bool) -> Bytes {
+/// As this backend frames its events: with their type on a line of their own, with `[DONE]` behind them, or with neither.
+fn framed(lines: &[u8], backend: Backend) -> Bytes {
+    let named = backend == Backend::Anthropic;
     let mut body = Vec::with_capacity(lines.len() + 1024);
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && *line != b"[DONE]") {
         if named {
@@ -187,7 +188,7 @@ fn framed(lines: &[u8], named: bool) -> Bytes {
         body.extend_from_slice(line);
         body.extend_from_slice(b"\n\n");
     }
-    if !named {
+    if !named && backend != Backend::Gemini {
         body.extend_from_slice(b"data: [DONE]\n\n");
     }
     Bytes::from(body)
@@ -197,7 +198,9 @@ fn framed(lines: &[u8], named: bool) -> Bytes {
 fn sse_frames(body: &Bytes) -> Vec<Bytes> {
     let mut frames = Vec::new();
     let mut start = 0;
-    for end in memmem::find_iter(body, b"\n\n").map(|at| at + 2) {
+    // Google's lines end with CRLF.
+    let blank: &[u8] = if memmem::find(body, b"\r\n\r\n").is_some() { b"\r\n\r\n" } else { b"\n\n" };
+    for end in memmem::find_iter(body, blank).map(|at| at + blank.len()) {
         frames.push(body.slice(start..end));
         start = end;
     }
@@ -238,13 +241,16 @@ fn naming(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
-const PROVIDERS: [(&str, Backend); 4] = [
+const PROVIDERS: [(&str, Backend); 6] = [
     ("openai", Backend::Openai),
     ("azure", Backend::Azure),
     ("bedrock", Backend::Bedrock),
     ("anthropic", Backend::Anthropic),
+    ("gemini", Backend::Gemini),
+    ("vertex", Backend::Gemini),
 ];
-const APIS: [&str; 4] = ["chat", "converse", "converse-stream", "messages"];
+const APIS: [&str; 6] =
+    ["chat", "converse", "converse-stream", "messages", "generateContent", "streamGenerateContent"];
 /// Headers of the recorded connection, not of the answer: the body is stored without its content coding.
 const FRAMING: [&str; 5] =
     ["connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"];

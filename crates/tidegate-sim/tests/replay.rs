@@ -24,6 +24,10 @@ fn path_for(id: &str) -> String {
     match id {
         _ if id.starts_with("bedrock/converse-stream") => format!("/model/{name}/converse-stream"),
         _ if id.starts_with("bedrock/") => format!("/model/{name}/converse"),
+        _ if is_google(id) && id.contains("/stream") && !id.contains(".unary.") => {
+            format!("/v1beta/models/{name}:streamGenerateContent?alt=sse")
+        }
+        _ if is_google(id) => format!("/v1beta/models/{name}:generateContent"),
         _ if id.starts_with("azure/") => {
             format!("/openai/deployments/{name}/chat/completions?api-version=2024-10-21")
         }
@@ -32,7 +36,14 @@ fn path_for(id: &str) -> String {
     }
 }
 
+fn is_google(id: &str) -> bool {
+    id.starts_with("gemini/") || id.starts_with("vertex/")
+}
+
 fn body_for(id: &str) -> String {
+    if is_google(id) {
+        return r#"{"contents":[{"parts":[{"text":"Hi"}]}]}"#.to_owned();
+    }
     if id.starts_with("bedrock/") { BEDROCK.to_owned() } else { STREAM.replace("gpt-4o-mini", id) }
 }
 

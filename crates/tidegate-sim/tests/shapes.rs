@@ -301,3 +301,42 @@ async fn one_connection_serves_many_calls_and_the_control_urls() {
     assert!(sim.observations().is_empty());
     assert_eq!(sim.connections(), 1);
 }
+
+#[tokio::test]
+async fn gemini_ends_its_stream_behind_the_finish_reason_and_counts_on_the_way() {
+    let sim = sim();
+    let path = "/v1beta1/projects/p/locations/global/publishers/google/models/gemini-3-flash";
+    let body = r#"{"contents":[{"parts":[{"text":"Hi"}]}]}"#;
+    let stream = request(
+        &format!("{path}:streamGenerateContent?alt=sse"),
+        "tokens=3,reasoning=2,tools=1,prompt=11",
+        body,
+    );
+    let answer = exchange(sim.address(), &stream).await;
+    assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+    assert!(answer.body.ends_with(b"}\r\n\r\n") && !answer.text().contains("[DONE]"));
+    let events: Vec<Value> = answer
+        .text()
+        .split("\r\n\r\n")
+        .filter_map(|event| serde_json::from_str(event.strip_prefix("data: ")?).ok())
+        .collect();
+    assert_eq!(events.len(), 2 + 3 + 1 + 1);
+    let part = |at: usize, name: &str| events[at]["candidates"][0]["content"]["parts"][0][name].clone();
+    assert_eq!((part(0, "thought"), part(2, "thought")), (true.into(), Value::Null));
+    assert_eq!(part(5, "functionCall")["args"]["harbour"], "Delfzijl");
+    assert!(part(5, "thoughtSignature").is_string());
+    assert_eq!(events[2]["usageMetadata"]["totalTokenCount"], 11);
+    assert_eq!(events[6]["candidates"][0]["finishReason"], "STOP");
+    let usage = &events[6]["usageMetadata"];
+    assert_eq!(
+        (&usage["candidatesTokenCount"], &usage["thoughtsTokenCount"], &usage["totalTokenCount"]),
+        (&4.into(), &2.into(), &17.into())
+    );
+    let whole =
+        exchange(sim.address(), &request(&format!("{path}:generateContent"), "tokens=3,prompt=11", body))
+            .await;
+    assert_eq!(
+        whole.json()["usageMetadata"],
+        serde_json::json!({"promptTokenCount":11,"candidatesTokenCount":3,"totalTokenCount":14})
+    );
+}

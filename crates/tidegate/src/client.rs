@@ -20,6 +20,7 @@ use tidegate_engine::{
 };
 use tidegate_wire::{
     ErrorClass, WireError,
+    host::row,
     hub::{ChatRequest, Event, StreamOptions},
 };
 use tokio::sync::OnceCell;
@@ -224,7 +225,10 @@ impl Client {
 
     /// The host that `name` begins with, and the host's own name for the model.
     async fn resolve<'m>(&self, name: &'m str) -> Result<(&Target, &'m str), WireError> {
-        let found = model::split(name).and_then(|(host, rest)| Some((self.inner.hosts.get(host)?, rest)));
+        // A host that is there under its kind's name is known by the kind's other names, too.
+        let hosts = &self.inner.hosts;
+        let host = |name| hosts.get(name).or_else(|| hosts.get(row(name)?.name));
+        let found = model::split(name).and_then(|(name, rest)| Some((host(name)?, rest)));
         let (named, rest) = found.ok_or_else(|| self.not_found(name))?;
         let target = named.target.get_or_try_init(|| self.target(&named.host)).await;
         Ok((target.map_err(Error::into_cause)?, rest))

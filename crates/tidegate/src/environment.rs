@@ -1,6 +1,6 @@
 //! Hosts from the environment variables that their users already have.
 //!
-//! Which variables say what about which kind is a table. An empty variable counts as unset. Variables come in through a
+//! Which variables say what about which kind is a column of the wire crate's table of hosts. An empty variable counts as unset. Variables come in through a
 //! function, so that whoever calls decides where they are looked up; no value is ever repeated. Used by `client.rs` and by the
 //! gateway, so that both find the same hosts and say the same about them.
 
@@ -8,7 +8,7 @@ use std::fmt;
 
 use tidegate_wire::{
     auth::Secret,
-    host::{AuthScheme, HOSTS, HostRow},
+    host::{AuthScheme, HOSTS, HostRow, Quirk, Variables, row},
 };
 
 use crate::{AwsSource, Host, Key, Missing, settings};
@@ -70,6 +70,9 @@ impl fmt::Display for Note {
 /// | `openai` | `OPENAI_API_KEY`; `OPENAI_BASE_URL` or `OPENAI_API_BASE` for another address (then the key may be missing) |
 /// | `azure` | `AZURE_API_KEY` or `AZURE_OPENAI_API_KEY`, else `AZURE_AD_TOKEN` or `AZURE_OPENAI_AD_TOKEN`; `AZURE_API_BASE` or `AZURE_OPENAI_ENDPOINT`; `AZURE_API_VERSION` or `OPENAI_API_VERSION` (without one, the v1 surface) |
 /// | `bedrock` | the first of `AWS_BEARER_TOKEN_BEDROCK`, `AWS_ACCESS_KEY_ID` with `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, `AWS_PROFILE`; `AWS_REGION`, `AWS_DEFAULT_REGION` or `AWS_REGION_NAME` |
+/// | `gemini` | `GEMINI_API_KEY` or `GOOGLE_API_KEY` |
+/// | `vertex_ai` | `VERTEXAI_ACCESS_TOKEN`; `VERTEXAI_PROJECT` or `GOOGLE_CLOUD_PROJECT`; `VERTEXAI_LOCATION`, `VERTEX_LOCATION` or `GOOGLE_CLOUD_LOCATION` |
+/// | every other | those of its row in `docs/hosts.md` |
 ///
 /// ```
 /// use tidegate::environment;
@@ -83,7 +86,7 @@ impl fmt::Display for Note {
 /// ```
 pub fn discover(lookup: Lookup<'_>) -> Discovered {
     let mut found = Discovered::default();
-    for kind in &HOSTS {
+    for kind in HOSTS {
         found.add(Reading::of(kind, lookup));
     }
     found
@@ -111,13 +114,14 @@ impl Host {
 
 /// The region that the AWS tools would take from the environment; one that is none is passed over.
 pub fn aws_region(lookup: Lookup<'_>) -> Option<String> {
-    AWS_REGION.iter().find_map(|name| settings::region(&lookup(name)?).ok())
+    let variables = row("bedrock").map_or(&[][..], |kind| kind.variables.region);
+    variables.iter().find_map(|name| settings::region(&lookup(name)?).ok())
 }
 
 /// What to say where the environment has no host at all.
 pub const NO_HOSTS: &str = "no backend is configured. Set OPENAI_API_KEY, or ANTHROPIC_API_KEY, or AZURE_API_KEY with AZURE_API_BASE, or \
                             AWS_BEARER_TOKEN_BEDROCK (or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE) with \
-                            AWS_REGION";
+                            AWS_REGION, or the variables of another host (docs/hosts.md, `tidegate hosts`)";
 
 /// What to say of a host that lacks something, by the setting's name.
 pub(crate) fn lack(kind: &HostRow, missing: Missing) -> String {
@@ -125,10 +129,12 @@ pub(crate) fn lack(kind: &HostRow, missing: Missing) -> String {
         Missing::BaseUrl => "base_url",
         Missing::Key => "the key",
         Missing::Region => "region",
+        Missing::Account => kind.account_name(),
     };
-    let variable =
-        Variables::of(kind).map(|variables| variables.naming(missing)).filter(|name| !name.is_empty());
-    let variable = variable.map(|name| format!(" (in the environment: {name})")).unwrap_or_default();
+    let variable = match naming(&kind.variables, missing) {
+        name if name.is_empty() => name,
+        name => format!(" (in the environment: {name})"),
+    };
     format!("{setting} is missing{}{variable}", example(kind, missing))
 }
 
@@ -141,9 +147,8 @@ impl Discovered {
             match missing {
                 None => self.hosts.push((host.kind.name, host)),
                 Some(missing) => {
-                    let name = Variables::of(host.kind).map(|variables| variables.naming(missing));
-                    let example = example(host.kind, missing);
-                    let message = format!("{} is missing{example}", name.unwrap_or_default());
+                    let name = naming(&host.kind.variables, missing);
+                    let message = format!("{name} is missing{}", example(host.kind, missing));
                     notes.push(Note { variable, host: host.kind.name, verdict: Verdict::NoHost, message });
                 }
             }
@@ -166,19 +171,25 @@ struct Reading {
 impl Reading {
     fn of(kind: &'static HostRow, lookup: Lookup<'_>) -> Self {
         let mut reading = Self { host: Host::new(kind), opened_by: None, notes: Vec::new() };
-        let Some(variables) = Variables::of(kind) else { return reading };
+        let variables = &kind.variables;
         let search = Search { lookup };
         let key = match kind.auth {
             AuthScheme::Aws { .. } => reading.aws_key(variables, &search),
-            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Anthropic => search.key(variables),
+            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Anthropic | AuthScheme::Google => {
+                search.key(variables)
+            }
         };
         let base_url = search.first(variables.base_url);
-        reading.opened_by = key.as_ref().map(|(name, _)| *name).or(base_url.as_ref().map(|(name, _)| *name));
+        // A key that is there by itself does not mean a server on this machine: Ollama's is for its cloud.
+        let local = kind.has(Quirk::OwnServer) && kind.default_base_url.is_some();
+        let by_key = key.as_ref().map(|(name, _)| *name).filter(|_| !local);
+        reading.opened_by = by_key.or(base_url.as_ref().map(|(name, _)| *name));
         if let (Some((name, _)), None) = (&base_url, &key)
-            && matches!(kind.auth, AuthScheme::Bearer | AuthScheme::Anthropic)
+            && matches!(kind.auth, AuthScheme::Bearer | AuthScheme::Anthropic | AuthScheme::Google)
+            && !kind.has(Quirk::OwnServer)
         {
             let message =
-                format!("{} is not set: calls to this server carry no key", variables.naming(Missing::Key));
+                format!("{} is not set: calls to this server carry no key", naming(variables, Missing::Key));
             reading.note(name, Verdict::Used, message);
         }
         if let Some((_, key)) = key {
@@ -187,6 +198,7 @@ impl Reading {
         reading.host.base_url = reading.value(base_url, base_url_of);
         reading.host.api_version = reading.value(search.first(variables.api_version), settings::api_version);
         reading.host.region = reading.value(search.first(variables.region), settings::region);
+        reading.host.account = reading.value(search.first(variables.account), settings::account);
         reading.region_alone(variables, &search);
         // The profile may name the region, and the chain takes these very keys from the environment.
         if matches!(reading.host.key, Key::AwsKeys { .. }) && reading.host.region.is_none() {
@@ -279,74 +291,16 @@ impl Search<'_> {
     }
 }
 
-/// The variables of one kind, by setting; the first that is set counts. Those of AWS's signing keys are the same for every kind
-/// that signs.
-struct Variables {
-    kind: &'static str,
-    api_key: &'static [&'static str],
-    token: &'static [&'static str],
-    base_url: &'static [&'static str],
-    api_version: &'static [&'static str],
-    region: &'static [&'static str],
-}
-
-const VARIABLES: &[Variables] = &[
-    Variables {
-        kind: "openai",
-        api_key: &["OPENAI_API_KEY"],
-        token: &[],
-        base_url: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
-        api_version: &[],
-        region: &[],
-    },
-    Variables {
-        kind: "azure",
-        api_key: &["AZURE_API_KEY", "AZURE_OPENAI_API_KEY"],
-        token: &["AZURE_AD_TOKEN", "AZURE_OPENAI_AD_TOKEN"],
-        base_url: &["AZURE_API_BASE", "AZURE_OPENAI_ENDPOINT"],
-        api_version: &["AZURE_API_VERSION", "OPENAI_API_VERSION"],
-        region: &[],
-    },
-    Variables {
-        kind: "anthropic",
-        api_key: &["ANTHROPIC_API_KEY"],
-        token: &["ANTHROPIC_AUTH_TOKEN"],
-        base_url: &["ANTHROPIC_BASE_URL"],
-        api_version: &[],
-        region: &[],
-    },
-    Variables {
-        kind: "azure-anthropic",
-        api_key: &["ANTHROPIC_FOUNDRY_API_KEY"],
-        token: &[],
-        base_url: &["ANTHROPIC_FOUNDRY_BASE_URL"],
-        api_version: &[],
-        region: &[],
-    },
-    Variables {
-        kind: "bedrock",
-        api_key: &["AWS_BEARER_TOKEN_BEDROCK"],
-        token: &[],
-        base_url: &[],
-        api_version: &[],
-        region: AWS_REGION,
-    },
-];
-
-impl Variables {
-    fn of(kind: &HostRow) -> Option<&'static Self> {
-        VARIABLES.iter().find(|variables| variables.kind == kind.name)
-    }
-
-    /// The preferred one of those that would give what is missing; a second way in brackets.
-    fn naming(&self, missing: Missing) -> String {
-        let preferred = |names: &[&'static str]| names.first().copied().unwrap_or_default();
-        match (missing, self.token) {
-            (Missing::BaseUrl, _) => preferred(self.base_url).to_owned(),
-            (Missing::Region, _) => preferred(self.region).to_owned(),
-            (Missing::Key, []) => preferred(self.api_key).to_owned(),
-            (Missing::Key, token) => format!("{} (or {})", preferred(self.api_key), preferred(token)),
-        }
+/// The preferred one of the variables that would give what is missing; a second way in brackets.
+fn naming(variables: &Variables, missing: Missing) -> String {
+    let preferred = |names: &[&'static str]| names.first().copied().unwrap_or_default();
+    match (missing, variables.token) {
+        (Missing::BaseUrl, _) => preferred(variables.base_url).to_owned(),
+        (Missing::Region, _) => preferred(variables.region).to_owned(),
+        (Missing::Account, _) => preferred(variables.account).to_owned(),
+        (Missing::Key, []) => preferred(variables.api_key).to_owned(),
+        (Missing::Key, token) if variables.api_key.is_empty() => preferred(token).to_owned(),
+        (Missing::Key, token) => format!("{} (or {})", preferred(variables.api_key), preferred(token)),
     }
 }
 
@@ -355,12 +309,12 @@ fn example(kind: &HostRow, missing: Missing) -> &'static str {
         (Missing::BaseUrl, AuthScheme::Azure) => ", such as https://NAME.openai.azure.com",
         (Missing::BaseUrl, AuthScheme::Anthropic) => ", such as https://NAME.services.ai.azure.com/anthropic",
         (Missing::BaseUrl, _) => ", such as https://api.example.com/v1",
+        (Missing::Region, AuthScheme::Google) => ", such as europe-west4 or global",
         (Missing::Region, _) => ", such as eu-central-1",
-        (Missing::Key, _) => "",
+        (Missing::Key | Missing::Account, _) => "",
     }
 }
 
-const AWS_REGION: &[&str] = &["AWS_REGION", "AWS_DEFAULT_REGION", "AWS_REGION_NAME"];
 const AWS_ID: &str = "AWS_ACCESS_KEY_ID";
 const AWS_SECRET: &str = "AWS_SECRET_ACCESS_KEY";
 const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";

@@ -10,10 +10,10 @@ use http::{HeaderMap, HeaderName};
 use tidegate_engine::{Clocks, Credentials, HttpVersion, Target, credentials::AwsSource};
 use tidegate_wire::{
     auth::{AwsCredential, Credential, Secret},
-    host::{AuthScheme, HOSTS, HostRow, row},
+    host::{AuthScheme, HOSTS, HostRow, Place, Quirk, row},
 };
 
-use crate::{AwsChains, Error, environment, settings};
+use crate::{AwsChains, Error, environment, model, settings};
 
 /// A backend: which kind, where, and how to authenticate there.
 ///
@@ -38,8 +38,10 @@ pub struct Host {
     pub base_url: Option<String>,
     /// Azure's `api-version`; `None` is the v1 surface.
     pub api_version: Option<String>,
-    /// AWS region; `None` for other kinds, and where the AWS default chain is to find it.
+    /// AWS region, or Google's location; `None` for other kinds, and where the AWS default chain is to find it.
     pub region: Option<String>,
+    /// The account in whose name the backend is called, where its URL has one (Cloudflare, Snowflake); Google's project.
+    pub account: Option<String>,
     /// Sent with every request, each name once. Values may be secrets.
     pub headers: Vec<(String, Secret)>,
     /// Deadlines; `None`: those of whoever calls.
@@ -57,7 +59,7 @@ pub enum Key {
     None,
     /// The kind's API key.
     ApiKey(Secret),
-    /// A token of Entra ID or of Anthropic's, sent as it is: nobody renews it.
+    /// A token of Entra ID, of Anthropic's or of Google's, sent as it is: nobody renews it.
     Token(Secret),
     /// AWS access key, for signing (SigV4).
     AwsKeys {
@@ -81,6 +83,8 @@ pub enum Missing {
     Key,
     /// Neither the URL nor the signature can be made without one.
     Region,
+    /// The URL can't be made without one.
+    Account,
 }
 
 impl Host {
@@ -88,13 +92,14 @@ impl Host {
     pub fn new(kind: &'static HostRow) -> Self {
         let key = match kind.auth {
             AuthScheme::Aws { .. } => Key::AwsChain(AwsSource::default()),
-            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Anthropic => Key::None,
+            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Anthropic | AuthScheme::Google => Key::None,
         };
         Self {
             kind,
             base_url: None,
             api_version: None,
             region: None,
+            account: None,
             headers: Vec::new(),
             clocks: None,
             http: HttpVersion::Auto,
@@ -102,12 +107,12 @@ impl Host {
         }
     }
 
-    /// As [`Host::new`], by the kind's name: `openai`, `azure`, `anthropic`, `bedrock`.
+    /// As [`Host::new`], by the kind's name (`openai`, `azure`, `groq`) or one of its aliases; `docs/hosts.md` has all.
     ///
     /// # Errors
     /// There is no such kind.
     pub fn of_kind(name: &str) -> Result<Self, Error> {
-        let kinds = || HOSTS.iter().map(|row| row.name).collect::<Vec<_>>().join(", ");
+        let kinds = || model::shortened(HOSTS.iter().map(|row| row.name));
         row(name).map(Self::new).ok_or_else(|| {
             // What somebody took for a kind is repeated only in part.
             let shown: String = name.chars().take(40).collect();
@@ -140,6 +145,21 @@ impl Host {
     /// Anthropic.
     pub fn anthropic(api_key: impl Into<String>) -> Self {
         Self::known("anthropic").api_key(api_key)
+    }
+
+    /// Gemini on Google AI Studio.
+    pub fn gemini(api_key: impl Into<String>) -> Self {
+        Self::known("gemini").api_key(api_key)
+    }
+
+    /// Gemini on Vertex AI with an OAuth token, sent as it is until the host is replaced. `location` is a region, `global`, `us` or
+    /// `eu`.
+    pub fn vertex_ai(
+        project: impl Into<String>,
+        location: impl Into<String>,
+        token: impl Into<String>,
+    ) -> Self {
+        Self::known("vertex_ai").account(project).region(location).token(token)
     }
 
     /// Amazon Bedrock with an API key (a bearer token).
@@ -224,6 +244,13 @@ impl Host {
         self
     }
 
+    /// The account in whose name the backend is called.
+    #[must_use]
+    pub fn account(mut self, account: impl Into<String>) -> Self {
+        self.account = Some(account.into());
+        self
+    }
+
     /// A header to send with every request, in the place of one of the same name. Not one that Tidegate sets itself (`Host`,
     /// `Content-Length`, `Content-Type`, `Accept`, `Connection` ...), nor `Accept-Encoding`: a compressed reply could not be read.
     #[must_use]
@@ -250,31 +277,41 @@ impl Host {
 
     /// The URL in force: the one given, else the kind's default. `None`: there is none, or the region is not known yet.
     pub fn url(&self) -> Option<String> {
-        let region = self.region.as_deref();
-        Some(self.kind.endpoint(self.base_url.as_deref(), region, None).ok()?.base_url)
+        Some(self.kind.endpoint_at(self.place(self.region.as_deref())).ok()?.base_url)
+    }
+
+    fn place<'a>(&'a self, region: Option<&'a str>) -> Place<'a> {
+        Place {
+            base_url: self.base_url.as_deref(),
+            region,
+            account: self.account.as_deref(),
+            api_version: self.api_version.as_deref(),
+        }
     }
 
     /// What it can't be called without; empty if it is complete.
     pub fn missing(&self) -> Vec<Missing> {
         let own_url = self.base_url.is_some();
         let default = self.kind.default_base_url;
+        let filled_in = |part: &str| !own_url && default.is_some_and(|url| url.contains(part));
         let key_wanted = match self.kind.auth {
             // A server of one's own often wants no key; the vendor always does.
-            AuthScheme::Bearer | AuthScheme::Anthropic | AuthScheme::Aws { .. } => !own_url,
+            AuthScheme::Bearer | AuthScheme::Anthropic | AuthScheme::Google | AuthScheme::Aws { .. } => {
+                !own_url && !self.kind.has(Quirk::OwnServer)
+            }
             AuthScheme::Azure => true,
         };
         let region_wanted = match &self.key {
             Key::AwsKeys { .. } => true,
             // It finds one.
             Key::AwsChain(_) => false,
-            Key::None | Key::ApiKey(_) | Key::Token(_) => {
-                !own_url && default.is_some_and(|url| url.contains("{region}"))
-            }
+            Key::None | Key::ApiKey(_) | Key::Token(_) => filled_in("{region}"),
         };
         [
             (Missing::BaseUrl, !own_url && default.is_none()),
             (Missing::Key, key_wanted && self.key == Key::None),
             (Missing::Region, region_wanted && self.region.is_none()),
+            (Missing::Account, filled_in("{account}") && self.account.is_none()),
         ]
         .into_iter()
         .filter_map(|(what, missing)| missing.then_some(what))
@@ -305,6 +342,9 @@ impl Host {
         if let Some(region) = &self.region {
             settings::region(region).map_err(|why| wrong("region", &why))?;
         }
+        if let Some(account) = &self.account {
+            settings::account(account).map_err(|why| wrong(self.kind.account_name(), &why))?;
+        }
         self.header_map().map(drop)
     }
 
@@ -330,8 +370,7 @@ impl Host {
     }
 
     fn target_with(&self, credentials: Credentials, region: Option<&str>) -> Result<Target, Error> {
-        let mut endpoint =
-            self.kind.endpoint(self.base_url.as_deref(), region, self.api_version.as_deref())?;
+        let mut endpoint = self.kind.endpoint_at(self.place(region))?;
         endpoint.headers = self.header_map()?;
         let mut target = Target::new(endpoint, credentials)?;
         target.clocks = self.clocks.unwrap_or_default();
@@ -345,6 +384,7 @@ impl Host {
             (Key::ApiKey(key), AuthScheme::Anthropic) => {
                 Credential::Header(ANTHROPIC_KEY_HEADER, key.clone())
             }
+            (Key::ApiKey(key), AuthScheme::Google) => Credential::Header(GOOGLE_KEY_HEADER, key.clone()),
             (Key::ApiKey(key) | Key::Token(key), _) => Credential::Bearer(key.clone()),
             (Key::AwsKeys { access_key_id, secret_access_key, session_token }, _) => {
                 Credential::Aws(AwsCredential {
@@ -363,7 +403,7 @@ impl Host {
     fn service(&self) -> &'static str {
         match self.kind.auth {
             AuthScheme::Aws { service } => service,
-            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Anthropic => "",
+            AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Anthropic | AuthScheme::Google => "",
         }
     }
 
@@ -405,6 +445,7 @@ fn wrong(setting: &str, why: &str) -> Error {
 
 const AZURE_KEY_HEADER: HeaderName = HeaderName::from_static("api-key");
 const ANTHROPIC_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
+const GOOGLE_KEY_HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
 
 #[cfg(test)]
 mod tests;

@@ -30,11 +30,27 @@ pub fn not_found<'n>(
     let hosts: Vec<&str> = hosts.into_iter().collect();
     match hosts.as_slice() {
         [] => said.push_str("there is no host that a name could begin with"),
-        hosts => said.push_str(&format!("write host/model, where host is one of: {}", hosts.join(", "))),
+        hosts => {
+            said.push_str(&format!(
+                "write host/model, where host is one of: {}",
+                shortened(hosts.iter().copied())
+            ));
+        }
     }
     said
+}
+
+/// The first of `names`; how many more there are is only hinted at.
+pub(crate) fn shortened<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let mut names = names.into_iter();
+    let mut text = names.by_ref().take(SHOWN_HOSTS).collect::<Vec<_>>().join(", ");
+    if names.next().is_some() {
+        text.push_str(", ... (docs/hosts.md has all)");
+    }
+    text
 }
 
 /// What somebody else wrote is repeated only in part.
 const SHOWN_CHARACTERS: usize = 100;
 const SHOWN_MODELS: usize = 20;
+const SHOWN_HOSTS: usize = 20;

@@ -61,6 +61,19 @@ pub fn region(text: &str) -> Result<String, String> {
     Err("is not an AWS region; write one such as eu-central-1".to_owned())
 }
 
+/// An account: it goes into host names and paths as it is.
+///
+/// # Errors
+/// It has other characters than letters, digits, hyphens, underscores, dots and colons (Google's projects of domains), or
+/// none.
+pub fn account(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
+    if !text.is_empty() && text != "." && text != ".." && text.bytes().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("has characters that no such name has; write one such as my-project-1".to_owned())
+}
+
 /// The name of a header to send along.
 ///
 /// # Errors

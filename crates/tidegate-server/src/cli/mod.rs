@@ -5,6 +5,7 @@
 #![expect(clippy::print_stderr, reason = "a command line talks to its user")]
 
 mod demo;
+mod hosts;
 mod logging;
 mod probe;
 mod sim;
@@ -43,6 +44,8 @@ enum Command {
         #[arg(short, long, env = "TIDEGATE_CONFIG")]
         config: Option<PathBuf>,
     },
+    /// List the hosts that there are, with their variables, as Markdown.
+    Hosts,
     /// Watch callers hang up and backends stop, on simulated backends; nothing to install, no key.
     Demo(demo::Options),
     /// Measure hang-up to backend closed for any OpenAI-compatible gateway.
@@ -56,6 +59,7 @@ pub fn run() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Serve { config } => serve(config),
         Command::Check { config } => check(config),
+        Command::Hosts => say(format_args!("{}", hosts::Page)).map(|_| ExitCode::SUCCESS),
         Command::Demo(options) => demo::run(&options),
         Command::Probe(options) => probe::run(&options),
         Command::Sim(options) => sim::run(&options),

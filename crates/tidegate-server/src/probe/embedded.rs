@@ -231,9 +231,13 @@ fn host(name: &str, backend: &str, scheme: &str, address: SocketAddr, http: u8) 
             "base_url: BASE, region: us-east-1, access_key_id: AKIDSIMULATED, secret_access_key: simulated"
         }
         "anthropic" => "base_url: BASE, api_key: simulated",
+        "gemini" => "base_url: BASE/v1beta, api_key: simulated",
         _ => "base_url: BASE/v1, api_key: simulated",
     };
-    let how = how.replace("BASE", &format!("\"{scheme}://{address}\"")).replace("\"/v1", "/v1\"");
+    let how = how
+        .replace("BASE", &format!("\"{scheme}://{address}\""))
+        .replace("\"/v1beta", "/v1beta\"")
+        .replace("\"/v1,", "/v1\",");
     format!("  {name}: {{kind: {backend}, http: {http}, {how}}}\n")
 }
 

@@ -160,7 +160,7 @@ impl Surface {
 }
 
 /// The backends that are simulated.
-pub const BACKENDS: [&str; 4] = ["openai", "azure", "bedrock", "anthropic"];
+pub const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
 
 /// What to probe.
 #[derive(Clone, Debug)]

@@ -31,7 +31,7 @@ fn p1_a_hang_up_is_the_same_for_every_backend() {
             let said = String::from_utf8_lossy(caller.unread()).into_owned();
             assert!(!said.contains("error"), "the cancel became no error: {said}");
             let record = setup.only_record();
-            assert_eq!(record.provenance, cut_short(backend));
+            assert_eq!(record.provenance, cut_short(backend), "{backend}");
             outcomes.insert((record.outcome, record.status, record.error.is_some()));
         }
     }

@@ -43,7 +43,13 @@ fn a2_an_aborted_call_without_stream_has_its_prompt_estimated() {
 
 #[test]
 fn a3_the_record_says_whether_the_backend_bills_on_after_a_close() {
-    let expected = [AbortBilling::Stops, AbortBilling::Stops, AbortBilling::RunsOn, AbortBilling::Stops];
+    let expected = [
+        AbortBilling::Stops,
+        AbortBilling::Stops,
+        AbortBilling::RunsOn,
+        AbortBilling::Stops,
+        AbortBilling::RunsOn,
+    ];
     for (backend, expected) in BACKENDS.into_iter().zip(expected) {
         let mut setup = Setup::start();
         let mut caller = setup.call(&format!("{backend}/sim"), "tokens=9,stall=2", true);

@@ -132,6 +132,9 @@ fn hosts(base: &str, clocks: &str) -> String {
         hosts.push_str(&format!(
             "  bedrock{suffix}: {{kind: bedrock, {common}\", region: us-east-1, access_key_id: AKIDSIMULATED, secret_access_key: simulated}}\n"
         ));
+        hosts.push_str(&format!(
+            "  gemini{suffix}: {{kind: gemini, {common}/v1beta\", api_key: simulated}}\n"
+        ));
     }
     hosts
 }
@@ -266,10 +269,13 @@ pub(crate) fn pause(time: Duration) {
 pub(crate) const CLOSED_WITHIN: Duration = Duration::from_millis(500);
 pub(crate) const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
 /// The names of the hosts that speak HTTP/1.1 with their backend; with `-h2` behind it, HTTP/2.
-pub(crate) const BACKENDS: [&str; 4] = ["openai", "azure", "bedrock", "anthropic"];
+pub(crate) const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
 
-/// How the usage of a reply is known that was cut short after it had begun.
+/// How the usage of a reply is known that was cut short after its first tokens.
 pub(crate) fn cut_short(backend: &str) -> Provenance {
-    // Counts the prompt at the start of its reply.
-    if backend == "anthropic" { Provenance::Partial } else { Provenance::Estimated }
+    match backend {
+        // The one counts the prompt at the start of its reply, the other in each chunk what there is so far.
+        "anthropic" | "gemini" => Provenance::Partial,
+        _ => Provenance::Estimated,
+    }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{anthropic, bedrock, chat, quoted};
+use super::{anthropic, bedrock, chat, gemini, quoted};
 use crate::journal::Backend;
 use crate::plan::{Body, Head, Plan};
 use crate::scenario::Scenario;
@@ -34,6 +34,7 @@ pub(super) fn unknown_url(backend: Backend) -> Plan {
             r#"{"Output":{"__type":"com.amazon.coral.service#UnknownOperationException"},"Version":"1.0"}"#
                 .to_owned()
         }
+        Backend::Gemini => gemini::error(404, "NOT_FOUND", "Requested entity was not found."),
         _ => openai(
             "Unknown request URL. Please check the URL for typos, or see the docs at https://platform.openai.com/docs/api-reference/.",
             "invalid_request_error",
@@ -50,6 +51,11 @@ pub(super) fn unauthorized(backend: Backend, missing: bool) -> Plan {
         (Backend::Azure, _) => (401, AZURE_DENIED),
         (Backend::Anthropic, true) => (401, "x-api-key header is required"),
         (Backend::Anthropic, false) => (401, "invalid x-api-key"),
+        (Backend::Gemini, true) => {
+            (403, "Method doesn't allow unregistered callers (callers without established identity).")
+        }
+        // Not 401 (recorded).
+        (Backend::Gemini, false) => (400, "API key not valid. Please pass a valid API key."),
         (_, true) => (
             401,
             "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
@@ -77,6 +83,7 @@ fn head(backend: Backend, status: u16, model: &str) -> Head {
         Backend::Bedrock => bedrock::error_head(status, bedrock_exception(status)),
         Backend::Azure => chat::azure_head(status, "application/json", model),
         Backend::Anthropic => anthropic::head(status, "application/json"),
+        Backend::Gemini => gemini::head(status, "application/json; charset=UTF-8"),
         _ => chat::openai_head(status, "application/json"),
     }
 }
@@ -86,6 +93,7 @@ fn body(backend: Backend, status: u16, message: Option<&str>, model: &str) -> St
     match backend {
         Backend::Bedrock => format!(r#"{{"message":{}}}"#, quoted(message)),
         Backend::Anthropic => anthropic::error(status, message),
+        Backend::Gemini => gemini::error(status, gemini::status_name(status), message),
         Backend::Azure => {
             format!(r#"{{"error":{{"code":"{}","message":{}}}}}"#, azure_code(status), quoted(message))
         }
@@ -137,6 +145,10 @@ fn usual_message(backend: Backend, status: u16) -> &'static str {
         (_, 401) => {
             "Incorrect API key provided: bad****. You can find your API key at https://platform.openai.com/account/api-keys."
         }
+        (Backend::Gemini, 404) => {
+            "models/none is not found for API version v1beta, or is not supported for generateContent."
+        }
+        (Backend::Gemini, 429) => "Resource exhausted. Please try again later.",
         (_, 429) => "Rate limit reached for requests. Please try again in 1s.",
         (_, 503) => "The engine is currently overloaded, please try again later.",
         (_, 500..) => "The server had an error while processing your request. Sorry about that!",

@@ -25,10 +25,14 @@ impl Identity {
         let authorization = text("authorization").unwrap_or_default();
         let bearer =
             authorization.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let key_header = if backend == Backend::Anthropic { "x-api-key" } else { "api-key" };
+        let key_header = match backend {
+            Backend::Anthropic => "x-api-key",
+            Backend::Gemini => "x-goog-api-key",
+            _ => "api-key",
+        };
         match (backend, bearer, text(key_header)) {
             (_, Some((_, key)), _) => Self::checked(key, Self::Bearer, "bearer"),
-            (Backend::Azure | Backend::Anthropic, None, Some(key)) => {
+            (Backend::Azure | Backend::Anthropic | Backend::Gemini, None, Some(key)) => {
                 Self::checked(key, Self::ApiKey, "api_key")
             }
             (Backend::Bedrock, None, _) if authorization.starts_with(SIGV4) => {
@@ -63,7 +67,7 @@ impl Identity {
         match (self, backend) {
             (
                 Self::Missing | Self::Wrong(_),
-                Backend::Openai | Backend::Azure | Backend::Bedrock | Backend::Anthropic,
+                Backend::Openai | Backend::Azure | Backend::Bedrock | Backend::Anthropic | Backend::Gemini,
             ) => Some(errors::unauthorized(backend, self == Self::Missing)),
             _ => None,
         }

@@ -7,6 +7,7 @@ mod anthropic;
 mod bedrock;
 mod chat;
 mod errors;
+mod gemini;
 mod identity;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -43,6 +44,8 @@ pub(crate) enum Operation {
     Messages { count: bool },
     /// Bedrock's Converse.
     Converse { model: String, streaming: bool },
+    /// Gemini's generateContent, on AI Studio or Vertex AI.
+    Generate { model: String, streaming: bool },
     /// None of these.
     Unknown { backend: Backend },
 }
@@ -85,7 +88,10 @@ impl Order {
             if let Some(model) = self.operation.model() {
                 model.clone_into(&mut seen.model);
             }
-            seen.streaming = matches!(self.operation, Operation::Converse { streaming: true, .. });
+            seen.streaming = matches!(
+                self.operation,
+                Operation::Converse { streaming: true, .. } | Operation::Generate { streaming: true, .. }
+            );
         });
         if let Some(tag) = self.scenario.as_ref().ok().and_then(|scenario| scenario.tag.as_deref()) {
             call.tag(tag);
@@ -109,6 +115,7 @@ impl Order {
             Operation::Chat { azure } => Ask::chat(body, azure.as_ref()),
             Operation::Messages { .. } => Ask::messages(body),
             Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
+            Operation::Generate { model, streaming } => Ask::generate(body, model, *streaming),
         };
         let ask = match ask {
             Ok(ask) => ask,
@@ -156,6 +163,7 @@ fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) ->
         Operation::Messages { count: false } => anthropic::plan(&ask, scenario),
         Operation::Messages { count: true } => anthropic::count(&ask, scenario),
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
+        Operation::Generate { .. } => gemini::plan(&ask, scenario),
         Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
     }
 }
@@ -177,6 +185,9 @@ impl Operation {
         if let Some(model) = path.strip_prefix("/model/").filter(|_| post) {
             return Self::of_bedrock(model);
         }
+        if path.starts_with("/v1beta/models/") || path.starts_with("/v1beta1/projects/") {
+            return Self::of_google(path, query, post);
+        }
         let classic = path.strip_prefix("/openai/deployments/");
         match classic.and_then(|rest| rest.strip_suffix("/chat/completions")) {
             Some(deployment) if post => Self::of_azure(deployment, query),
@@ -192,6 +203,21 @@ impl Operation {
             (None, None) => return Self::Unknown { backend: Backend::Bedrock },
         };
         Self::Converse { model: decoded(model), streaming }
+    }
+
+    /// Without `alt=sse` a stream is one JSON array, which is not simulated.
+    fn of_google(path: &str, query: Option<&str>, post: bool) -> Self {
+        let named = path.rsplit_once("/models/").and_then(|(_, rest)| rest.split_once(':'));
+        let sse = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
+        match named {
+            Some((model, "generateContent")) if post => {
+                Self::Generate { model: decoded(model), streaming: false }
+            }
+            Some((model, "streamGenerateContent")) if post && sse => {
+                Self::Generate { model: decoded(model), streaming: true }
+            }
+            _ => Self::Unknown { backend: Backend::Gemini },
+        }
     }
 
     fn of_azure(deployment: &str, query: Option<&str>) -> Self {
@@ -211,6 +237,7 @@ impl Operation {
             Self::Chat { azure: Some(_) } | Self::Models { azure: true } => Backend::Azure,
             Self::Messages { .. } => Backend::Anthropic,
             Self::Converse { .. } => Backend::Bedrock,
+            Self::Generate { .. } => Backend::Gemini,
             Self::Unknown { backend } => *backend,
         }
     }
@@ -219,7 +246,7 @@ impl Operation {
     fn model(&self) -> Option<&str> {
         match self {
             Self::Chat { azure: Some(AzureRoute { deployment, .. }) } => deployment.as_deref(),
-            Self::Converse { model, .. } => Some(model),
+            Self::Converse { model, .. } | Self::Generate { model, .. } => Some(model),
             _ => None,
         }
     }
@@ -290,6 +317,31 @@ impl Ask {
             tool: tools.and_then(|config| first_tool(config.get(), "/tools/0/toolSpec/name")),
         })
     }
+}
+
+impl Ask {
+    fn generate(body: &[u8], model: &str, streaming: bool) -> Result<Self, String> {
+        let request: GenerateRequest<'_> = parse(body)?;
+        if request.contents.is_none() {
+            return Err("* GenerateContentRequest.contents: contents is not specified\n".to_owned());
+        }
+        Ok(Self {
+            model: model.to_owned(),
+            streaming,
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/functionDeclarations/0/name")),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct GenerateRequest<'a> {
+    #[serde(borrow)]
+    contents: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

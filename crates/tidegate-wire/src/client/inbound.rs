@@ -38,6 +38,7 @@ pub struct Inbound {
     /// How many answers the caller asked for (`n`).
     pub choices: u32,
     places: Places,
+    given: Known,
 }
 
 /// Where in the body the values stand that relaying may change. All within the body.
@@ -74,6 +75,8 @@ pub(crate) struct RelayShape<'a> {
     pub(crate) stream_options: bool,
     /// Whether `max_tokens` has to be called `max_completion_tokens`.
     pub(crate) rename_max_tokens: bool,
+    /// OpenAI's names of parameters, and the backend's.
+    pub(crate) renames: &'a [(&'a str, &'a str)],
 }
 
 impl Inbound {
@@ -116,6 +119,7 @@ impl Inbound {
                 .map(|key| place(text, key)),
             usage,
         };
+        let given = fields.known;
         Ok(Self {
             client,
             operation: Operation::default(),
@@ -125,6 +129,7 @@ impl Inbound {
             include_usage,
             choices: choices.max(1),
             places,
+            given,
             body,
         })
     }
@@ -135,6 +140,11 @@ impl Inbound {
         // A count is one document, whatever the body says.
         let stream = self.stream && operation == Operation::Generate;
         Self { operation, headers, stream, ..self }
+    }
+
+    /// Whether the caller gave this one of its dialect's parameters, and not as null.
+    pub(crate) fn gives(&self, name: &str) -> bool {
+        self.given.has(name) && self.field(name).is_some_and(|(_, value)| value.get() != "null")
     }
 
     /// Reads the whole request into the hub's types.
@@ -158,11 +168,34 @@ impl Inbound {
         if let Some(key) = self.places.max_tokens_key.clone().filter(|_| shape.rename_max_tokens) {
             edits.push((key, "max_completion_tokens".to_owned()));
         }
+        for (name, own) in shape.renames.iter().filter(|(name, own)| self.given.has(name) && !self.gives(own))
+        {
+            let key = self.field(name).and_then(|(key, _)| key);
+            edits.extend(key.map(|key| (key, (*own).to_owned())));
+        }
         if edits.is_empty() {
             return self.body.clone();
         }
         edits.sort_by_key(|(range, _)| range.start);
         splice(&self.body, &edits)
+    }
+
+    /// A field of the body: its key's place, without the quotes, if it is spelled plainly; and its value. Looked for only where a
+    /// backend differs in it.
+    fn field(&self, name: &str) -> Option<(Option<Range<usize>>, &RawValue)> {
+        let text = std::str::from_utf8(&self.body).ok()?;
+        let mut found = None;
+        let search = each_field(text, |key, value| {
+            if key == name {
+                let plain = match key {
+                    std::borrow::Cow::Borrowed(key) => Some(place(text, key)),
+                    std::borrow::Cow::Owned(_) => None,
+                };
+                found = Some((plain, value));
+            }
+            Ok(())
+        });
+        search.ok().and(found)
     }
 }
 
@@ -209,6 +242,7 @@ struct Fields<'a> {
     choices: Option<&'a RawValue>,
     max_tokens_key: Option<&'a str>,
     has_max_completion_tokens: bool,
+    known: Known,
 }
 
 impl<'a> Fields<'a> {
@@ -279,10 +313,10 @@ impl<'a> Fields<'a> {
 
 fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireError> {
     let mut fields = Fields::default();
-    let mut known = Known { names: client.parameters(), seen: 0 };
+    fields.known.names = client.parameters();
     let is_chat = client == ClientDialect::OpenaiChat;
     each_field(text, |key, value| {
-        known.see(&key)?;
+        fields.known.see(&key)?;
         match &*key {
             "model" => fields.model = Some(value),
             "messages" => fields.messages = Some(value),
@@ -304,6 +338,7 @@ fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireErro
 }
 
 /// Which of the dialect's parameters have come: a repeated one has two meanings, and parsers differ in which they take.
+#[derive(Clone, Copy, Debug, Default)]
 struct Known {
     names: &'static [&'static str],
     /// A bit for each.
@@ -321,6 +356,11 @@ impl Known {
         }
         self.seen |= mask;
         Ok(())
+    }
+
+    fn has(self, name: &str) -> bool {
+        let bit = self.names.iter().position(|parameter| *parameter == name);
+        bit.is_some_and(|bit| self.seen & (1 << bit) != 0)
     }
 }
 

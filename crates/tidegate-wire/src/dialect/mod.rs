@@ -4,6 +4,7 @@
 pub mod anthropic_messages;
 pub mod bedrock_converse;
 pub(crate) mod claude;
+pub mod gemini;
 pub(crate) mod object;
 pub mod openai_chat;
 pub(crate) mod parameters;
@@ -20,8 +21,8 @@ pub trait Decoder: Send {
     fn frame(&mut self, frame: Frame<'_>, events: &mut Vec<Event>) -> Result<(), WireError>;
 
     /// The body has ended. Accepted is a reply whose terminal event was seen (or that [`Event::Error`] has ended): nothing is
-    /// appended. In openai-chat also one without it whose answers have all finished, those that began and as many as were
-    /// asked for, at least one: [`Event::End`] is appended. A failure that was held back until now is appended as
+    /// appended. In openai-chat also one without it, and in gemini every one, whose answers have all finished, those that began
+    /// and as many as were asked for, at least one: [`Event::End`] is appended, in gemini behind what was held back for it. A failure that was held back until now is appended as
     /// [`Event::Error`].
     ///
     /// # Errors

@@ -45,6 +45,8 @@ pub enum Frame<'a> {
 pub enum Framing {
     /// Server-sent events.
     Sse,
+    /// Server-sent events among which a bare JSON object may stand, with blank lines around it: Google's form of a failure.
+    SseOrJson,
     /// AWS event stream.
     EventStream,
     /// JSON lines.
@@ -66,6 +68,7 @@ pub struct Framer(Kind);
 #[derive(Debug)]
 enum Kind {
     Sse(sse::Splitter),
+    SseOrJson(sse::Splitter),
     EventStream(event_stream::Reader),
     JsonLines(lines::Reader),
     Whole(Vec<u8>),
@@ -76,6 +79,7 @@ impl Framer {
     pub fn new(framing: Framing) -> Self {
         Self(match framing {
             Framing::Sse => Kind::Sse(sse::Splitter::new(MAX_FRAME)),
+            Framing::SseOrJson => Kind::SseOrJson(sse::Splitter::new(MAX_FRAME)),
             Framing::EventStream => Kind::EventStream(event_stream::Reader::default()),
             Framing::JsonLines => Kind::JsonLines(lines::Reader::default()),
             Framing::Whole => Kind::Whole(Vec::new()),
@@ -93,6 +97,9 @@ impl Framer {
     ) -> Result<(), WireError> {
         match &mut self.0 {
             Kind::Sse(splitter) => splitter.push(chunk, |first, block| sse::dispatch(first, block, sink)),
+            Kind::SseOrJson(splitter) => {
+                splitter.push(chunk, |first, block| sse::dispatch_or_json(first, block, sink))
+            }
             Kind::EventStream(reader) => reader.push(chunk, sink),
             Kind::JsonLines(reader) => reader.push(chunk, sink),
             Kind::Whole(body) => {
@@ -117,6 +124,15 @@ impl Framer {
             Kind::Sse(splitter) => match splitter.take_pending() {
                 Some((first, block)) if sse::is_complete_without_blank_line(first, &block) => {
                     sse::dispatch(first, &block, sink)
+                }
+                _ => Ok(()),
+            },
+            Kind::SseOrJson(splitter) => match splitter.take_pending() {
+                // An object that is cut off is a failure that was not told to its end: the dialect says so.
+                Some((first, block))
+                    if sse::is_bare_json(&block) || sse::is_complete_without_blank_line(first, &block) =>
+                {
+                    sse::dispatch_or_json(first, &block, sink)
                 }
                 _ => Ok(()),
             },

@@ -169,6 +169,20 @@ pub(crate) fn dispatch(
     }
 }
 
+/// The same, for streams in which a block may be a bare JSON object.
+pub(crate) fn dispatch_or_json(
+    first: bool,
+    block: &[u8],
+    sink: &mut dyn FnMut(Frame<'_>) -> Result<(), WireError>,
+) -> Result<(), WireError> {
+    if is_bare_json(block) { sink(Frame::Whole(block)) } else { dispatch(first, block, sink) }
+}
+
+/// No field of an event begins with a brace.
+pub(crate) fn is_bare_json(block: &[u8]) -> bool {
+    block.trim_ascii_start().starts_with(b"{")
+}
+
 /// Whether data that the body's end cut off from its blank line can be taken. The standard says to discard it, but
 /// several servers end without the blank line: taken only if nothing of it can be missing, that is, if it is `[DONE]` or
 /// a whole JSON object.

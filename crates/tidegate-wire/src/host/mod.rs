@@ -4,6 +4,7 @@
 //! This is where the caller's request meets a backend: [`Endpoint::prepare`] yields the request to send and the machine
 //! that reads its reply. Called by `tidegate-engine`; never opens a connection and never holds a credential.
 
+mod parts;
 mod plan;
 mod prepare;
 mod refusal;
@@ -41,17 +42,58 @@ pub struct Endpoint {
 pub struct HostRow {
     /// Name and model prefix, for example `azure`.
     pub name: &'static str,
+    /// Other names that callers know it by.
+    pub aliases: &'static [&'static str],
     /// Wire format that it speaks.
     pub dialect: Dialect,
     /// How it authenticates.
     pub auth: AuthScheme,
-    /// Base URL where the operator gives none; `{region}` is filled in, and `{aws_domain}` with the domain of its partition.
-    /// `None`: it must be given.
+    /// Base URL where the operator gives none; `{region}` and `{account}` are filled in, `{aws_domain}` with the domain of
+    /// the region's partition and `{vertex_domain}` with that of the location. `None`: it must be given.
     pub default_base_url: Option<&'static str>,
+    /// Environment variables that its users already have.
+    pub variables: Variables,
     /// Whether closing the connection stops generation and the bill.
     pub abort_stops_billing: AbortBilling,
+    /// How that is known.
+    pub billing_source: BillingSource,
+    /// OpenAI's name of a parameter, and the host's own. One that is given under both names is left alone.
+    pub renames: &'static [(&'static str, &'static str)],
+    /// OpenAI's parameters that it has not: a request with one is refused by name before it is sent.
+    pub lacks: &'static [&'static str],
     /// In what it differs from its dialect.
     pub quirks: &'static [Quirk],
+}
+
+/// Environment variables by setting; the first that is set counts. Those of AWS's signing keys are the same for every host that
+/// signs, and not in the table.
+#[derive(Debug)]
+pub struct Variables {
+    /// The API key.
+    pub api_key: &'static [&'static str],
+    /// A token in the key's place.
+    pub token: &'static [&'static str],
+    /// The base URL.
+    pub base_url: &'static [&'static str],
+    /// Azure's `api-version`.
+    pub api_version: &'static [&'static str],
+    /// Region.
+    pub region: &'static [&'static str],
+    /// Account.
+    pub account: &'static [&'static str],
+}
+
+/// Where an operator's host is, each part as given.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place<'a> {
+    /// Replaces the row's own.
+    pub base_url: Option<&'a str>,
+    /// Region.
+    pub region: Option<&'a str>,
+    /// The account in whose name the backend is called; a project of Google's.
+    pub account: Option<&'a str>,
+    /// Azure's `api-version`.
+    pub api_version: Option<&'a str>,
 }
 
 /// A way in which a host differs from its dialect.
@@ -63,6 +105,14 @@ pub enum Quirk {
     RefusesForeignFields,
     /// `stream_options` is refused by dated API versions before 2024-09-01-preview (WIRE facts, Azure).
     DatesStreamOptions,
+    /// A stream has usage without being asked for it, so it is not asked (WIRE facts, "Where usage arrives in a stream").
+    ReportsUsageUnasked,
+    /// A stream ends behind its last chunk, without `[DONE]`; callers get one.
+    EndsWithoutDone,
+    /// Reasoning is called `reasoning`, where others say `reasoning_content`.
+    NamesReasoningShort,
+    /// A server of the operator's own: a key is sent if there is one, and a base URL without a path gets `/v1`.
+    OwnServer,
 }
 
 /// Backend wire formats.
@@ -74,6 +124,8 @@ pub enum Dialect {
     AnthropicMessages,
     /// Bedrock Converse and ConverseStream.
     BedrockConverse,
+    /// Gemini's generateContent and streamGenerateContent.
+    Gemini,
 }
 
 /// How a host authenticates.
@@ -85,6 +137,8 @@ pub enum AuthScheme {
     Azure,
     /// Anthropic: a key goes in `x-api-key`, a token in `Authorization: Bearer`.
     Anthropic,
+    /// Google: a key goes in `x-goog-api-key`, a token in `Authorization: Bearer`.
+    Google,
     /// AWS: SigV4 by service name, or a bearer API key.
     Aws {
         /// SigV4 service name.
@@ -100,6 +154,17 @@ pub enum AbortBilling {
     /// Generation runs on and is billed in full.
     RunsOn,
     /// Not known.
+    Unknown,
+}
+
+/// How it is known whether a close stops the bill.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BillingSource {
+    /// The vendor says so, there.
+    Documented(&'static str),
+    /// Others say so, there.
+    Reported(&'static str),
+    /// It is not.
     Unknown,
 }
 
@@ -141,22 +206,61 @@ impl HostRow {
         region: Option<&str>,
         api_version: Option<&str>,
     ) -> Result<Endpoint, WireError> {
-        let base_url = match (base_url, self.default_base_url) {
-            (Some(given), _) => given.to_owned(),
-            (None, Some(default)) if default.contains("{region}") => {
-                let region = region.ok_or_else(|| self.misconfigured("needs a region"))?;
-                default.replace("{region}", region).replace("{aws_domain}", rows::aws_domain(region))
-            }
-            (None, Some(default)) => default.to_owned(),
+        self.endpoint_at(Place { base_url, region, api_version, account: None })
+    }
+
+    /// The same, of all that an operator may say.
+    ///
+    /// # Errors
+    /// As [`HostRow::endpoint`]; also if an account is needed and none was given.
+    pub fn endpoint_at(&'static self, place: Place<'_>) -> Result<Endpoint, WireError> {
+        let base_url = match (place.base_url, self.default_base_url) {
+            (Some(given), _) => self.with_v1(given.trim_end_matches('/')),
+            (None, Some(default)) => self.filled(default, place)?,
             (None, None) => return Err(self.misconfigured("needs a base URL")),
         };
         Ok(Endpoint {
             host: self,
             base_url: base_url.trim_end_matches('/').to_owned(),
-            api_version: api_version.map(str::to_owned),
-            region: region.map(str::to_owned),
+            api_version: place.api_version.map(str::to_owned),
+            region: place.region.map(str::to_owned),
             headers: HeaderMap::new(),
         })
+    }
+
+    /// The default base URL with its parts filled in.
+    fn filled(&self, default: &str, place: Place<'_>) -> Result<String, WireError> {
+        let mut url = default.to_owned();
+        if url.contains("{region}") {
+            let region = place.region.ok_or_else(|| self.misconfigured("needs a region"))?;
+            url = url.replace("{region}", region).replace("{aws_domain}", parts::aws_domain(region));
+            url = url.replace("{vertex_domain}", &parts::vertex_domain(region));
+        }
+        if url.contains("{account}") {
+            let account = place.account.ok_or_else(|| self.misconfigured("needs an account"))?;
+            url = url.replace("{account}", account);
+        }
+        Ok(url)
+    }
+
+    /// People give a server of their own by its address alone.
+    fn with_v1(&self, given: &str) -> String {
+        let bare = given.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
+        let path = if bare && self.has(Quirk::OwnServer) { "/v1" } else { "" };
+        format!("{given}{path}")
+    }
+
+    /// What its users call the account that its URL names.
+    pub fn account_name(&self) -> &'static str {
+        match self.auth {
+            AuthScheme::Google => "project",
+            _ => "account",
+        }
+    }
+
+    /// Whether it differs from its dialect in this.
+    pub fn has(&self, quirk: Quirk) -> bool {
+        self.quirks.contains(&quirk)
     }
 
     fn misconfigured(&self, what: &str) -> WireError {

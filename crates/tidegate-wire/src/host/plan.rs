@@ -7,7 +7,7 @@ use crate::{
     client::{ClientDialect, Operation},
     dialect::{
         Decoder, anthropic_messages::MessagesDecoder, bedrock_converse::ConverseDecoder,
-        openai_chat::ChatDecoder,
+        gemini::GeminiDecoder, openai_chat::ChatDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -45,6 +45,7 @@ impl ReplyPlan {
             (_, false) => Framing::Whole,
             (Dialect::OpenaiChat | Dialect::AnthropicMessages, true) => Framing::Sse,
             (Dialect::BedrockConverse, true) => Framing::EventStream,
+            (Dialect::Gemini, true) => Framing::SseOrJson,
         }
     }
 
@@ -53,6 +54,7 @@ impl ReplyPlan {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
             Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
+            Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     dialect::{
         anthropic_messages,
         bedrock_converse::{self, EncodeOptions},
+        gemini,
         openai_chat::{self, RequestShape},
     },
     hub::ChatRequest,
@@ -33,10 +34,14 @@ impl Endpoint {
             return Err(self.cannot_count());
         }
         let body = if relayed {
+            if let Some(name) = self.host.lacks.iter().find(|name| inbound.gives(name)) {
+                return Err(openai_chat::lacking(self.host.name, name));
+            }
             inbound.relay_body(RelayShape {
                 model,
-                stream_options: dialect == Dialect::OpenaiChat && self.knows_stream_options(),
+                stream_options: dialect == Dialect::OpenaiChat && self.asks_for_usage(),
                 rename_max_tokens: self.renames_max_tokens(model),
+                renames: self.host.renames,
             })
         } else {
             self.encode(&inbound.decode()?, model)?
@@ -86,20 +91,23 @@ impl Endpoint {
     fn encode(&self, request: &ChatRequest, model: &str) -> Result<Bytes, WireError> {
         match self.host.dialect {
             Dialect::OpenaiChat => {
-                let foreign_fields = !self.has(Quirk::RefusesForeignFields);
+                let foreign_fields = !self.host.has(Quirk::RefusesForeignFields);
                 let shape = RequestShape {
                     model,
-                    force_usage: self.knows_stream_options(),
+                    force_usage: self.asks_for_usage(),
                     // OpenAI's own reasoning models refuse the old name; whoever wrote this request may have no other.
                     rename_max_tokens: is_reasoning_gpt(model) && !foreign_fields,
                     foreign_fields,
+                    renames: self.host.renames,
+                    lacks: self.host.lacks,
                 };
-                Ok(openai_chat::encode_request_as(request, shape).into())
+                Ok(openai_chat::encode_request_as(request, self.host.name, shape)?.into())
             }
             Dialect::AnthropicMessages => {
                 anthropic_messages::encode_request(request, &anthropic_messages::EncodeOptions { model })
             }
             Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model }),
+            Dialect::Gemini => gemini::encode_request(request, model),
         }
     }
 
@@ -129,7 +137,7 @@ impl Endpoint {
     fn request_headers(&self, streaming: bool, passed: &HeaderMap) -> HeaderMap {
         let accept = match (self.host.dialect, streaming) {
             (_, false) => "application/json",
-            (Dialect::OpenaiChat | Dialect::AnthropicMessages, true) => "text/event-stream",
+            (Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::Gemini, true) => "text/event-stream",
             (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
         };
         let mut headers = self.headers.clone();
@@ -158,6 +166,12 @@ impl Endpoint {
                 let base = base.strip_suffix("/v1").unwrap_or(base);
                 let count = if operation == Operation::CountTokens { "/count_tokens" } else { "" };
                 format!("{base}/v1/messages{count}")
+            }
+            (Dialect::Gemini, _) => {
+                let operation = if streaming { "streamGenerateContent?alt=sse" } else { "generateContent" };
+                // As Google's list of models names them.
+                let model = model.strip_prefix("models/").unwrap_or(model);
+                format!("{base}/models/{}:{operation}", utf8_percent_encode(model, SEGMENT))
             }
             (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
             (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
@@ -191,17 +205,15 @@ impl Endpoint {
 
     /// Azure's v1 surface does not, but knows no such model either.
     fn puts_model_in_path(&self) -> bool {
-        self.host.dialect == Dialect::BedrockConverse || self.host.auth == AuthScheme::Azure
+        self.host.dialect != Dialect::OpenaiChat || self.host.auth == AuthScheme::Azure
     }
 
-    fn has(&self, quirk: Quirk) -> bool {
-        self.host.quirks.contains(&quirk)
-    }
-
-    fn knows_stream_options(&self) -> bool {
+    /// Whether the host has to be asked for the usage of a stream, and knows how.
+    fn asks_for_usage(&self) -> bool {
         // Dated versions sort as text.
-        !self.has(Quirk::DatesStreamOptions)
-            || self.dated_version().is_none_or(|version| version >= "2024-09-01")
+        !self.host.has(Quirk::ReportsUsageUnasked)
+            && (!self.host.has(Quirk::DatesStreamOptions)
+                || self.dated_version().is_none_or(|version| version >= "2024-09-01"))
     }
 
     /// An undated version (`preview`, `latest`) is newer than all of them.
@@ -210,7 +222,7 @@ impl Endpoint {
     }
 
     fn renames_max_tokens(&self, model: &str) -> bool {
-        self.has(Quirk::RenamesMaxTokens) && is_reasoning_gpt(model)
+        self.host.has(Quirk::RenamesMaxTokens) && is_reasoning_gpt(model)
     }
 }
 

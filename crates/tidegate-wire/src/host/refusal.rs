@@ -7,18 +7,17 @@ use http::HeaderMap;
 use super::Dialect;
 use crate::{
     WireError,
-    dialect::{bedrock_converse, openai_chat},
+    dialect::{bedrock_converse, gemini, openai_chat},
 };
 
 pub(super) fn decode(dialect: Dialect, status: u16, headers: &HeaderMap, body: &[u8]) -> WireError {
     let error = match dialect {
         Dialect::OpenaiChat | Dialect::AnthropicMessages => openai_chat::decode_error_body(status, body),
         Dialect::BedrockConverse => bedrock_converse::decode_error(status, headers, body),
+        Dialect::Gemini => gemini::decode_error(status, body),
     };
-    error
-        .with_upstream_status(status)
-        .with_retry_after(retry_after(headers))
-        .with_upstream_headers(headers.clone())
+    let wait = retry_after(headers).max(error.retry_after());
+    error.with_upstream_status(status).with_retry_after(wait).with_upstream_headers(headers.clone())
 }
 
 /// The longer of `retry-after` and `retry-after-ms`: Azure was recorded sending `retry-after: 1` with

@@ -33,7 +33,11 @@ impl Tally {
                 self.progress.usage_final = !usage.running;
                 self.progress.usage = Some(usage.clone());
             }
-            Event::End => self.progress.ended = true,
+            // What was said last of a reply that ended as it should is its whole account, whether or not every answer finished.
+            Event::End => {
+                self.progress.ended = true;
+                self.progress.usage_final = self.progress.usage.is_some();
+            }
             Event::ReplyExtra { .. } | Event::Error(_) => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use tidegate_wire::host::HOSTS;
 
-use super::{Discovered, VARIABLES, Verdict, aws_region, discover};
+use super::{Discovered, Verdict, aws_region, discover};
 use crate::{AwsSource, Host, Key};
 
 type Pairs<'p> = &'p [(&'p str, &'p str)];
@@ -44,11 +44,43 @@ fn each_host_appears_from_its_own_variables() {
 }
 
 #[test]
-fn every_kind_of_host_has_its_variables() {
-    for kind in &HOSTS {
-        assert!(VARIABLES.iter().any(|variables| variables.kind == kind.name), "{}", kind.name);
+fn every_kind_of_host_appears_from_its_own_variables_alone() {
+    let values = |names: &[&'static str], value: &'static str| names.first().map(|name| (*name, value));
+    for kind in HOSTS {
+        let variables = &kind.variables;
+        let own: Vec<_> = [
+            values(variables.api_key, "k"),
+            values(variables.token, "t"),
+            values(variables.base_url, "https://h.example/v1"),
+            values(variables.region, "eu-west-1"),
+            values(variables.account, "a"),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        assert_eq!(names(&own), [kind.name], "{own:?}");
     }
-    assert_eq!(VARIABLES.len(), HOSTS.len());
+}
+
+/// A key for Ollama's cloud must not be taken for the wish to call a server on this machine.
+#[test]
+fn a_key_alone_makes_no_host_of_a_server_on_this_machine() {
+    assert!(names(&[("OLLAMA_API_KEY", "k")]).is_empty());
+    let found = found(&[("OLLAMA_API_BASE", "http://127.0.0.1:11434")]);
+    assert_eq!(found.hosts[0].1.url().as_deref(), Some("http://127.0.0.1:11434/v1"));
+    assert!(found.notes.is_empty(), "a server of one's own wants no key");
+}
+
+#[test]
+fn an_account_goes_into_the_url() {
+    let half = [("CLOUDFLARE_API_KEY", "k")];
+    assert_eq!(
+        said(&half),
+        [("CLOUDFLARE_API_KEY", "no host cloudflare: CLOUDFLARE_ACCOUNT_ID is missing".to_owned())]
+    );
+    let found = found(&[half[0], ("CLOUDFLARE_ACCOUNT_ID", "a1")]);
+    let url = "https://api.cloudflare.com/client/v4/accounts/a1/ai/v1";
+    assert_eq!(found.hosts[0].1.url().as_deref(), Some(url));
 }
 
 #[test]

@@ -121,6 +121,9 @@ impl ChatDecoder {
     fn chunk(&mut self, data: &str, whole: bool, events: &mut Vec<Event>) -> Result<(), WireError> {
         let chunk: Chunk<'_> = serde_json::from_str(data).map_err(|error| not_json(&error, whole))?;
         if is_error(&chunk) {
+            // OpenRouter says beside it what was used (A15).
+            let usage = chunk.usage.and_then(|raw| usage(&mut Cursor::over(raw.get())));
+            events.extend(usage.map(Event::Usage));
             self.fail(error_of(data), events);
             return Ok(());
         }
@@ -130,7 +133,7 @@ impl ChatDecoder {
         self.start(&chunk, events);
         self.reply_extras(&chunk, events);
         for (at, choice) in chunk.choices.iter().flatten().enumerate() {
-            self.choice(choice, at, events);
+            self.choice(choice, at, whole, events);
             if self.over {
                 return Ok(());
             }
@@ -189,10 +192,13 @@ impl ChatDecoder {
         }
     }
 
-    fn choice(&mut self, choice: &Choice<'_>, at: usize, events: &mut Vec<Event>) {
+    fn choice(&mut self, choice: &Choice<'_>, at: usize, whole: bool, events: &mut Vec<Event>) {
         let index = choice.index.unwrap_or(u32::try_from(at).unwrap_or(u32::MAX));
         self.answer(index);
-        if let Some(delta) = choice.delta.as_ref().or(choice.message.as_ref()) {
+        // Perplexity has both: a whole answer beside an empty delta, and in a stream's last chunk the whole answer once more.
+        let (first, second) =
+            if whole { (&choice.message, &choice.delta) } else { (&choice.delta, &choice.message) };
+        if let Some(delta) = first.as_ref().or(second.as_ref()) {
             self.delta(index, delta, events);
         }
         let fields = [

@@ -5,18 +5,19 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::hub::{
-    CachePoint, ChatRequest, Image, Message, Part, Reasoning, ReasoningEffort, ResponseFormat, Role, Source,
-    Tool, ToolCall, ToolChoice, ToolKind, ToolResult,
+use crate::{
+    WireError,
+    hub::{
+        CachePoint, ChatRequest, Image, Message, Part, Reasoning, ReasoningEffort, ResponseFormat, Role,
+        Source, Tool, ToolCall, ToolChoice, ToolKind, ToolResult,
+    },
 };
 
 /// The request as its caller wrote it, up to equivalences: a single plain text part is written as a string, absent
 /// fields are not written as null, one stop sequence is an array of one.
 pub fn encode_request(request: &ChatRequest) -> Vec<u8> {
-    encode_request_as(
-        request,
-        RequestShape { model: &request.model, foreign_fields: true, ..RequestShape::default() },
-    )
+    let shape = RequestShape { model: &request.model, foreign_fields: true, ..RequestShape::default() };
+    Value::Object(encoded(request, shape)).to_string().into_bytes()
 }
 
 /// What a backend needs changed.
@@ -30,9 +31,43 @@ pub(crate) struct RequestShape<'a> {
     pub(crate) rename_max_tokens: bool,
     /// Whether messages may have fields that are not OpenAI's: cache points, and reasoning that is given back.
     pub(crate) foreign_fields: bool,
+    /// OpenAI's names of parameters, and the backend's.
+    pub(crate) renames: &'a [(&'a str, &'a str)],
+    /// Parameters that the backend has not.
+    pub(crate) lacks: &'a [&'a str],
 }
 
-pub(crate) fn encode_request_as(request: &ChatRequest, shape: RequestShape<'_>) -> Vec<u8> {
+/// The request as the host called `host` wants it.
+///
+/// # Errors
+/// [`crate::ErrorClass::BadRequest`]: it has a parameter that the host has not (named).
+pub(crate) fn encode_request_as(
+    request: &ChatRequest,
+    host: &str,
+    shape: RequestShape<'_>,
+) -> Result<Vec<u8>, WireError> {
+    let mut fields = encoded(request, shape);
+    if let Some(name) =
+        shape.lacks.iter().find(|name| fields.get(**name).is_some_and(|value| !value.is_null()))
+    {
+        return Err(lacking(host, name));
+    }
+    for (name, own) in shape.renames {
+        if !fields.contains_key(*own)
+            && let Some(value) = fields.shift_remove(*name)
+        {
+            fields.insert((*own).to_owned(), value);
+        }
+    }
+    Ok(Value::Object(fields).to_string().into_bytes())
+}
+
+/// What a caller is told of a parameter that the host has not.
+pub(crate) fn lacking(host: &str, name: &str) -> WireError {
+    WireError::bad_request(format!("{host} has no parameter {name:?}")).with_param(name)
+}
+
+fn encoded(request: &ChatRequest, shape: RequestShape<'_>) -> Map<String, Value> {
     let mut fields = Fields(Map::new());
     fields.put("model", shape.model);
     let foreign = shape.foreign_fields;
@@ -52,7 +87,7 @@ pub(crate) fn encode_request_as(request: &ChatRequest, shape: RequestShape<'_>) 
     fields.put_some("user", request.user.clone());
     put_stream(request, shape, &mut fields);
     fields.extend(&request.extras);
-    Value::Object(fields.0).to_string().into_bytes()
+    fields.0
 }
 
 fn put_sampling(request: &ChatRequest, fields: &mut Fields) {

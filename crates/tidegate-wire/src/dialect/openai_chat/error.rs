@@ -163,8 +163,10 @@ impl<'a> ErrorFacts<'a> {
 
 /// Whether the message says that the prompt does not fit, in the words of any provider recorded.
 pub(crate) fn is_context_overflow(message: &str) -> bool {
-    const WORDS: [&str; 6] = [
+    const WORDS: [&str; 8] = [
         "maximum context length",
+        "max context length",
+        "length of all messages is too long",
         "prompt is too long",
         "Input Tokens Exceeded",
         "Input is too long",
@@ -176,7 +178,7 @@ pub(crate) fn is_context_overflow(message: &str) -> bool {
 }
 
 /// Google's and OpenAI's words for a wrong key; OpenAI's go on to quote it.
-fn is_about_key(message: &str) -> bool {
+pub(crate) fn is_about_key(message: &str) -> bool {
     ["API key not valid", "Incorrect API key provided"].iter().any(|words| message.contains(words))
 }
 

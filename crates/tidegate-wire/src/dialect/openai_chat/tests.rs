@@ -20,7 +20,8 @@ fn parsed(body: &str) -> Inbound {
 }
 
 fn relayed(body: &str, model: &str) -> String {
-    let shape = crate::client::RelayShape { model, stream_options: true, rename_max_tokens: false };
+    let shape =
+        crate::client::RelayShape { model, stream_options: true, rename_max_tokens: false, renames: &[] };
     String::from_utf8(parsed(body).relay_body(shape).to_vec()).unwrap()
 }
 
