@@ -19,7 +19,7 @@ CALLS = 20
 MEDIAN_MS = 20
 
 
-@pytest.mark.parametrize("host", ["openai", "azure", "bedrock"])
+@pytest.mark.parametrize("host", ["openai", "azure", "bedrock", "gemini"])
 def test_small_calls_on_one_connection_take_no_delayed_acknowledgement(gateway, host):
     body = json.dumps(
         {"model": f"{host}/gpt-4o-mini", "messages": [{"role": "user", "content": "[sim tokens=3]"}]}
@@ -55,7 +55,7 @@ def data_segments_in(caller: socket.socket) -> int:
     return int.from_bytes(info[152:156], "little")
 
 
-@pytest.mark.parametrize("host", ["openai", "azure", "bedrock"])
+@pytest.mark.parametrize("host", ["openai", "azure", "bedrock", "gemini"])
 @pytest.mark.parametrize("streaming", [False, True], ids=["whole", "stream"])
 def test_o2_a_call_on_a_connection_that_is_not_kept_is_complete(gateway, host, streaming):
     """hyper is done with such a connection when it has written the reply; that is no hang-up."""

@@ -13,7 +13,7 @@ use tidegate_wire::{
 
 /// The parameters that hosts have other names for.
 const REQUEST: &str = r#"{"model":"asked","max_completion_tokens":5,"seed":7,"stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
-/// Converse has no seed, and says so.
+/// Converse and Messages have no seed, and say so.
 const WITHOUT_SEED: &str = r#"{"model":"asked","max_completion_tokens":5,"stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
 
 fn endpoint(host: &'static HostRow) -> Endpoint {
@@ -23,7 +23,8 @@ fn endpoint(host: &'static HostRow) -> Endpoint {
 }
 
 fn sent(host: &'static HostRow) -> String {
-    let request = if host.dialect == Dialect::BedrockConverse { WITHOUT_SEED } else { REQUEST };
+    let seedless = matches!(host.dialect, Dialect::BedrockConverse | Dialect::AnthropicMessages);
+    let request = if seedless { WITHOUT_SEED } else { REQUEST };
     let inbound = Inbound::parse(Bytes::from_static(request.as_bytes())).unwrap();
     let outbound = endpoint(host).prepare(&inbound, "own/model").unwrap().outbound;
     let body = std::str::from_utf8(&outbound.body).unwrap().to_owned();

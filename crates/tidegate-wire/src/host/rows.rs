@@ -48,6 +48,27 @@ pub static HOSTS: &[HostRow] = &[
         ..CHAT
     },
     HostRow {
+        name: "anthropic",
+        dialect: Dialect::AnthropicMessages,
+        auth: AuthScheme::Anthropic,
+        default_base_url: Some("https://api.anthropic.com"),
+        variables: Variables {
+            token: &["ANTHROPIC_AUTH_TOKEN"],
+            ..keys(&["ANTHROPIC_API_KEY"], &["ANTHROPIC_BASE_URL"])
+        },
+        abort_stops_billing: Stops,
+        billing_source: OPENROUTER_LISTS,
+        ..CHAT
+    },
+    // Claude on Microsoft Foundry, at `https://NAME.services.ai.azure.com/anthropic`.
+    HostRow {
+        name: "azure-anthropic",
+        dialect: Dialect::AnthropicMessages,
+        auth: AuthScheme::Anthropic,
+        variables: keys(&["ANTHROPIC_FOUNDRY_API_KEY"], &["ANTHROPIC_FOUNDRY_BASE_URL"]),
+        ..CHAT
+    },
+    HostRow {
         name: "gemini",
         dialect: Dialect::Gemini,
         auth: AuthScheme::Google,
@@ -443,27 +464,6 @@ pub static HOSTS: &[HostRow] = &[
         default_base_url: Some("https://api.inference.crusoecloud.com/v1"),
         variables: keys(&["CRUSOE_API_KEY"], &["CRUSOE_API_BASE"]),
         renames: MAX_TOKENS,
-        ..CHAT
-    },
-    HostRow {
-        name: "anthropic",
-        dialect: Dialect::AnthropicMessages,
-        auth: AuthScheme::Anthropic,
-        default_base_url: Some("https://api.anthropic.com"),
-        variables: Variables {
-            token: &["ANTHROPIC_AUTH_TOKEN"],
-            ..keys(&["ANTHROPIC_API_KEY"], &["ANTHROPIC_BASE_URL"])
-        },
-        abort_stops_billing: Stops,
-        billing_source: OPENROUTER_LISTS,
-        ..CHAT
-    },
-    // Claude on Microsoft Foundry, at `https://NAME.services.ai.azure.com/anthropic`.
-    HostRow {
-        name: "azure-anthropic",
-        dialect: Dialect::AnthropicMessages,
-        auth: AuthScheme::Anthropic,
-        variables: keys(&["ANTHROPIC_FOUNDRY_API_KEY"], &["ANTHROPIC_FOUNDRY_BASE_URL"]),
         ..CHAT
     },
 ];

@@ -42,8 +42,9 @@ pub trait Reply: Send {
     /// The backend's body has ended. Accepted, and then [`Progress::ended`], is a reply
     /// - whose terminal event was seen: `[DONE]` of an openai-chat stream, `message_stop` of Anthropic's, `metadata` and `messageStop` of a Bedrock stream,
     ///   a whole reply that is one complete JSON document;
-    /// - or, in an openai-chat stream only, that has no `[DONE]` but whose answers have all finished: at least one has begun,
-    ///   as many have begun as were asked for, and each of them has its finish reason. A caller gets the `[DONE]` then.
+    /// - or, in an openai-chat stream that has no `[DONE]`, and in every gemini stream, whose answers have all finished: at least
+    ///   one has begun (or Gemini refused the prompt), as many have begun as were asked for, and each of them has its finish
+    ///   reason. A caller gets the `[DONE]` then.
     ///
     /// Never a made-up finish. Not to be called after an error.
     ///
