@@ -25,7 +25,7 @@ pub(crate) struct HangUp {
 pub(crate) fn probe(program: &Path, cores: Cores) -> Result<HangUp> {
     let mut command = Command::new("timeout");
     command.args([PATIENCE_SECONDS, "taskset", "-c", &cores.load.to_string()]).arg(program);
-    command.args(["probe", "--json", "--gateway-core", &cores.gateway.to_string()]);
+    command.args(["probe", "--json", "-n", CALLS_PER_CELL, "--gateway-core", &cores.gateway.to_string()]);
     let output = command.stdin(Stdio::null()).output()?;
     HangUp::of_json(&String::from_utf8_lossy(&output.stdout)).with_context(|| {
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -57,7 +57,9 @@ impl HangUp {
 }
 
 /// As `timeout` takes it.
-const PATIENCE_SECONDS: &str = "180";
+const PATIENCE_SECONDS: &str = "300";
+/// There are some thousand cells, and the bounds are on all calls.
+const CALLS_PER_CELL: &str = "10";
 
 #[cfg(test)]
 mod tests {
