@@ -52,6 +52,11 @@ impl Configuration {
             Err(failure) => Err(error::raised(py, "BadRequestError", &failure.into(), None)),
         }
     }
+
+    /// The kind of the host of this name; empty if there is none.
+    fn kind(&self, host: &str) -> &'static str {
+        self.host(host).map_or("", |host| host.kind.name)
+    }
 }
 
 impl Configuration {

@@ -91,6 +91,16 @@ def test_fallbacks_of_a_configuration_file(config):
     assert reply.choices[0].message.content == TEXT
 
 
+def test_a_token_goes_to_hosts_of_its_kind_alone(config):
+    """Whatever the hosts of the file are called."""
+    asked_for = []
+    client = Client(config=config, azure_ad_token_provider=lambda: asked_for.append(1) or KEY)
+    client.completion(asked("tokens=1"), "spare/gpt-4o")
+    assert not asked_for
+    client.completion(asked("tokens=1"), "tides")
+    assert asked_for == [1]
+
+
 def test_a_cancelled_call_of_a_configured_client(backend, config):
     async def program():
         client = AsyncClient("tides", config=config)

@@ -139,6 +139,18 @@ def test_credentials_stay_with_their_vendor(backend):
     assert "AZURE" in str(raised.value)
 
 
+def test_a_fallback_has_a_name_and_an_organization_of_its_own():
+    """What was said of the first backend is not said to the other."""
+    from tidegate._request import _candidate, _instead, in_order
+
+    given = {"model": "openai/gpt-4o", "organization": "org-1", "extra_body": {"model": "gpt-4o-eu", "top_k": 1}}
+    ours = in_order({**given, "messages": []})
+    body, settings = _candidate(ours, None)
+    assert settings["name"] == "gpt-4o-eu" and settings["extra_headers"] == {"OpenAI-Organization": "org-1"}
+    body, settings = _candidate(_instead(ours, "azure/spare", None), None)
+    assert settings["name"] == "spare" and "extra_headers" not in settings and body["top_k"] == 1
+
+
 ADOPTED = """
 import tidegate
 # As `litellm.exceptions`: while something is raised, too.

@@ -1,4 +1,5 @@
-"""LLM backends behind one API: OpenAI, Azure OpenAI, Amazon Bedrock. Cancelling a task stops its backend at once.
+"""LLM backends behind one API: OpenAI, Azure OpenAI, Amazon Bedrock, Anthropic, Gemini and others. Cancelling a task stops its
+backend at once.
 
     from tidegate import acompletion
 

@@ -6,6 +6,7 @@ looks like a slip of the pen. Used by `_calls.py`; what is sent is made by the e
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -100,14 +101,14 @@ def _candidate(
             settings[argument] = value
         elif argument not in SORTED:
             body[argument] = value
-    if organization := given.get("organization"):
+    kind = host if configuration is None else configuration.kind(host)
+    if kind == "openai" and (organization := given.get("organization")):
         settings["extra_headers"] = {"OpenAI-Organization": organization, **settings.get("extra_headers", {})}
     provider = given.get("azure_ad_token_provider")
     if provider is not None and not callable(provider):
         raise TypeError(f"azure_ad_token_provider must be a function, not {type(provider).__name__}")
-    # Asked only if nothing else says by what right, and of nobody else's host.
-    wanted = host == "azure" or configuration is not None
-    if provider and wanted and not settings.keys() & {"api_key", "azure_ad_token"}:
+    # Asked only if nothing else says by what right, and for nobody else's host.
+    if provider and kind == "azure" and not settings.keys() & {"api_key", "azure_ad_token"}:
         settings["azure_ad_token"] = provider()
     for clock in ("timeout", "stream_timeout"):
         if clock in settings and (seconds := _seconds(settings.pop(clock))) is not None:
@@ -134,6 +135,9 @@ def _instead(given: Mapping[str, Any], fallback: Any, configuration: Configurati
     after = {**given, **changed}
     if "model" in changed and "custom_llm_provider" not in changed:
         after.pop("custom_llm_provider", None)
+    if "model" in changed and "extra_body" not in changed and "model" in (after.get("extra_body") or ()):
+        # It was another name for the first model.
+        after["extra_body"] = {name: value for name, value in after["extra_body"].items() if name != "model"}
     if _split(after, configuration)[0] != _split(given, configuration)[0]:
         for name in (HOST | {"azure_ad_token_provider", "extra_headers"}) - set(changed):
             after.pop(name, None)
@@ -144,11 +148,8 @@ def _seconds(timeout: Any) -> Any:
     """Of an `httpx.Timeout` what it allows for reading; of a text the number that it says. `None`: no limit of the call's."""
     if hasattr(timeout, "read") and hasattr(timeout, "connect"):
         return timeout.read
-    if isinstance(timeout, str):
-        try:
-            return float(timeout)
-        except ValueError:
-            return timeout
+    with contextlib.suppress(ValueError):
+        return float(timeout) if isinstance(timeout, str) else timeout
     return timeout
 
 
