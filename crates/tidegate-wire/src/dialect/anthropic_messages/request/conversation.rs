@@ -1,13 +1,15 @@
 //! Messages of the hub into `messages` and `system`.
 
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use crate::{
     WireError,
-    hub::{self, CachePoint, Extras, Part, Reasoning, Role, ToolCall, ToolKind, ToolResult},
+    dialect::api::tool_input,
+    hub::{self, CachePoint, Part, Reasoning, Role, ToolCall, ToolKind, ToolResult},
 };
 
 use super::{
+    API,
     blocks::{Block, CacheControl, Kind, Message, Side},
     media, unsupported,
 };
@@ -75,7 +77,7 @@ impl Turn {
         message: &'a hub::Message,
         names: &mut Vec<(Role, &'a str)>,
     ) -> Result<(), WireError> {
-        refuse_extras(&self.path, &message.extras, OUTPUT_ONLY)?;
+        API.refuse_extras(&self.path, &message.extras, OUTPUT_ONLY)?;
         // A tool message's name repeats what its call's id already says.
         let Some(name) = message.name.as_deref().filter(|_| self.role != Role::Tool) else { return Ok(()) };
         match names.iter().find(|(role, _)| *role == self.role) {
@@ -103,7 +105,7 @@ impl Turn {
     fn append<'a>(&self, part: &'a Part, blocks: &mut Vec<Block<'a>>) -> Result<(), WireError> {
         match (part, self.role) {
             (Part::Text { text, extras }, _) => {
-                refuse_extras(&format!("{}.content", self.path), extras, OUTPUT_ONLY)?;
+                API.refuse_extras(&format!("{}.content", self.path), extras, OUTPUT_ONLY)?;
                 blocks.extend(text_block(text));
             }
             (Part::Refusal(text), Role::Assistant) => blocks.extend(text_block(text)),
@@ -119,7 +121,7 @@ impl Turn {
             (Part::Reasoning(reasoning), Role::Assistant) => blocks.extend(thinking(reasoning)),
             (Part::CachePoint(point), _) => self.mark(point, blocks)?,
             (Part::Opaque(value), _) => blocks.push(self.own_block(value)?),
-            (part, _) => return Err(self.misplaced(part)),
+            (part, _) => return Err(API.misplaced(&self.path, part)),
         }
         Ok(())
     }
@@ -136,7 +138,7 @@ impl Turn {
                 | Part::Opaque(_) => {
                     inside.append(part, &mut content)?;
                 }
-                part => return Err(self.misplaced(part)),
+                part => return Err(API.misplaced(&self.path, part)),
             }
         }
         Ok(Kind::ToolResult { tool_use_id: &result.id, content, is_error: result.is_error }.into())
@@ -168,22 +170,6 @@ impl Turn {
         }
         Err(unsupported(format!("{}.content", self.path), &format!("a part of type {kind:?}")))
     }
-
-    fn misplaced(&self, part: &Part) -> WireError {
-        let kind = match part {
-            Part::Text { .. } => "text",
-            Part::Image(_) => "an image",
-            Part::Audio(_) => "audio",
-            Part::Document(_) => "a document",
-            Part::ToolCall(_) => "a tool call",
-            Part::ToolResult(_) => "a tool result",
-            Part::Reasoning(_) => "reasoning",
-            Part::Refusal(_) => "a refusal",
-            Part::CachePoint(_) => "a cache point",
-            Part::Opaque(_) => "a part of another dialect",
-        };
-        unsupported(format!("{}.content", self.path), &format!("{kind} has no place in this message"))
-    }
 }
 
 /// The API refuses blank text blocks, and a blank one says nothing (`"content": ""` beside tool calls is common).
@@ -206,30 +192,9 @@ fn tool_use<'a>(call: &'a ToolCall, path: &str) -> Result<Block<'a>, WireError> 
         return Err(unsupported(path, "it has no custom tools"));
     }
     // `index` is what is left of a streamed call that a client put together.
-    refuse_extras(path, &call.extras, &["index"])?;
+    API.refuse_extras(path, &call.extras, &["index"])?;
     let input = tool_input(&call.arguments, &format!("{path}.function.arguments"))?;
     Ok(Kind::ToolUse { id: &call.id, name: &call.name, input }.into())
-}
-
-/// A model that calls a tool without arguments leaves them empty in some dialects.
-fn tool_input<'a>(arguments: &'a str, param: &str) -> Result<&'a RawValue, WireError> {
-    let text = if arguments.trim().is_empty() { "{}" } else { arguments };
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
-        WireError::bad_request(format!("tool call arguments are not JSON: {error}")).with_param(param)
-    })?;
-    if !raw.get().starts_with('{') {
-        return Err(WireError::bad_request("tool call arguments are not a JSON object").with_param(param));
-    }
-    Ok(raw)
-}
-
-/// Refuses fields that say something and that the API has no place for. `harmless` ones are left out.
-pub(super) fn refuse_extras(path: &str, extras: &Extras, harmless: &[&str]) -> Result<(), WireError> {
-    let refused = extras.iter().find(|(name, value)| !value.is_null() && !harmless.contains(&name.as_str()));
-    match refused {
-        Some((name, _)) => Err(unsupported(format!("{path}.{name}"), "it has no such field")),
-        None => Ok(()),
-    }
 }
 
 /// What replies carry and clients send back, and no model reads.

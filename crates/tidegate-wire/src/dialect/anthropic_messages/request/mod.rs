@@ -11,6 +11,7 @@ use serde_json::{Map, Number, Value, json};
 use crate::{
     ErrorClass, WireError,
     dialect::{
+        api::Api,
         claude::{Claude, SMALLEST_BUDGET, Thinking, Unable},
         parameters::{self, max_tokens_name, own},
     },
@@ -46,7 +47,7 @@ pub struct EncodeOptions<'a> {
 /// than the one asked for) or any at all for models that take none, JSON without a schema, sound, tool arguments that are no
 /// JSON object.
 pub fn encode_request(request: &ChatRequest, options: &EncodeOptions<'_>) -> Result<Bytes, WireError> {
-    parameters::refuse_unsupported(request, NAME, |name| PASSED.contains(&name) || READ.contains(&name))?;
+    parameters::refuse_unsupported(request, API.0, |name| PASSED.contains(&name) || READ.contains(&name))?;
     let claude = Claude::of(options.model);
     let Conversation { system, messages } = Conversation::encode(&request.messages)?;
     let mut output_config = own_object(request, "output_config")?;
@@ -142,7 +143,7 @@ fn sampling<'a>(
     }
     match value {
         Some(value) if (0.0..=1.0).contains(&value) => Ok(Some(number)),
-        _ => Err(WireError::bad_request(format!("{NAME} takes `{param}` from 0 to 1, not {number}"))
+        _ => Err(WireError::bad_request(format!("{} takes `{param}` from 0 to 1, not {number}", API.0))
             .with_param(param)),
     }
 }
@@ -258,11 +259,10 @@ fn join(
 
 /// The error for what the Messages API has no way to do.
 fn unsupported(param: impl Into<String>, why: &str) -> WireError {
-    let param = param.into();
-    WireError::bad_request(format!("`{param}` is not supported by {NAME}: {why}")).with_param(param)
+    API.unsupported(param, why)
 }
 
-const NAME: &str = "Anthropic's Messages API";
+const API: Api = Api("Anthropic's Messages API");
 const EFFORT: &str = "reasoning_effort";
 const USER_ID: &str = "user_id";
 /// For models that are no Claude: as much as the oldest of those could give.

@@ -10,7 +10,7 @@ use crate::{
     hub::{ChatRequest, Tool, ToolChoice, ToolKind},
 };
 
-use super::{blocks::CacheControl, conversation::refuse_extras, unsupported};
+use super::{API, blocks::CacheControl, unsupported};
 
 /// An entry of `tools`.
 #[derive(Serialize)]
@@ -51,7 +51,7 @@ fn entry<'a>(tool: &'a Tool, path: &str) -> Result<ToolEntry<'a>, WireError> {
             return Err(unsupported(format!("{path}.type"), "it has no custom tools with free text"));
         }
         None => {
-            refuse_extras(path, &tool.extras, TOOL_FIELDS)?;
+            API.refuse_extras(path, &tool.extras, TOOL_FIELDS)?;
             let own = tool.extras.iter().filter(|(name, _)| *name != "type");
             Entry::Function {
                 name: &tool.name,

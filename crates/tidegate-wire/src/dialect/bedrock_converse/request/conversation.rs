@@ -1,13 +1,15 @@
 //! Messages of the hub into `messages` and `system`.
 
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 
 use crate::{
     WireError,
+    dialect::api::tool_input,
     hub::{self, Extras, Part, Role, ToolCall, ToolKind, ToolResult},
 };
 
 use super::{
+    API,
     blocks::{Block, CachePointBlock, Message, ReasoningBlock, Side, ToolResultBlock, ToolUseBlock},
     media::{self, DocumentNames},
     reasoning::ModelFamily,
@@ -101,7 +103,7 @@ struct Turn<'n> {
 
 impl Turn<'_> {
     fn check_fields(&self, message: &hub::Message) -> Result<(), WireError> {
-        refuse_extras(&self.path, &message.extras, OUTPUT_ONLY)
+        API.refuse_extras(&self.path, &message.extras, OUTPUT_ONLY)
     }
 
     fn blocks<'a>(&mut self, message: &'a hub::Message) -> Result<Vec<Block<'a>>, WireError> {
@@ -142,7 +144,7 @@ impl Turn<'_> {
             }
             (Part::CachePoint(point), _) => blocks.push(Block::CachePoint(CachePointBlock::new(point))),
             (Part::Opaque(value), _) => blocks.push(self.own_block(value, CONTENT_BLOCKS)?),
-            (part, _) => return Err(self.misplaced(part)),
+            (part, _) => return Err(API.misplaced(&self.path, part)),
         }
         Ok(())
     }
@@ -152,12 +154,12 @@ impl Turn<'_> {
             Part::Text { text, extras } => self.text(text, extras),
             Part::CachePoint(point) => Ok(Some(Block::CachePoint(CachePointBlock::new(point)))),
             Part::Opaque(value) => self.own_block(value, SYSTEM_BLOCKS).map(Some),
-            part => Err(self.misplaced(part)),
+            part => Err(API.misplaced(&self.path, part)),
         }
     }
 
     fn text<'a>(&self, text: &'a str, extras: &Extras) -> Result<Option<Block<'a>>, WireError> {
-        refuse_extras(&format!("{}.content", self.path), extras, OUTPUT_ONLY)?;
+        API.refuse_extras(&format!("{}.content", self.path), extras, OUTPUT_ONLY)?;
         Ok(text_block(text))
     }
 
@@ -168,7 +170,7 @@ impl Turn<'_> {
             Part::Document(document) => {
                 media::document(document, self.names, &self.path).map(Block::Document)
             }
-            part => Err(self.misplaced(part)),
+            part => Err(API.misplaced(&self.path, part)),
         }
     }
 
@@ -186,7 +188,7 @@ impl Turn<'_> {
                 Part::Opaque(value) => content.push(self.own_block(value, TOOL_RESULT_BLOCKS)?),
                 // A result has no room for a cache point; the next place for it is behind the result.
                 Part::CachePoint(point) => after.push(Block::CachePoint(CachePointBlock::new(point))),
-                part => return Err(self.misplaced(part)),
+                part => return Err(API.misplaced(&self.path, part)),
             }
         }
         blocks.push(Block::ToolResult(ToolResultBlock {
@@ -209,22 +211,6 @@ impl Turn<'_> {
             }
         }
     }
-
-    fn misplaced(&self, part: &Part) -> WireError {
-        let kind = match part {
-            Part::Text { .. } => "text",
-            Part::Image(_) => "an image",
-            Part::Audio(_) => "audio",
-            Part::Document(_) => "a document",
-            Part::ToolCall(_) => "a tool call",
-            Part::ToolResult(_) => "a tool result",
-            Part::Reasoning(_) => "reasoning",
-            Part::Refusal(_) => "a refusal",
-            Part::CachePoint(_) => "a cache point",
-            Part::Opaque(_) => "a part of another dialect",
-        };
-        unsupported(format!("{}.content", self.path), &format!("{kind} has no place in this message"))
-    }
 }
 
 /// Converse refuses blank text blocks, and a blank one says nothing (`"content": ""` beside tool calls is common).
@@ -241,25 +227,13 @@ fn tool_use<'a>(call: &'a ToolCall, path: &str) -> Result<ToolUseBlock<'a>, Wire
         return Err(unsupported(path, "it has no custom tools"));
     }
     // `index` is what is left of a streamed call that a client put together.
-    refuse_extras(path, &call.extras, &["index"])?;
+    API.refuse_extras(path, &call.extras, &["index"])?;
     tools::check_name(&call.name, &format!("{path}.function.name"))?;
     Ok(ToolUseBlock {
         tool_use_id: tools::tool_use_id(&call.id, &format!("{path}.id"))?,
         name: &call.name,
         input: tool_input(&call.arguments, &format!("{path}.function.arguments"))?,
     })
-}
-
-/// A model that calls a tool without arguments leaves them empty in some dialects.
-fn tool_input<'a>(arguments: &'a str, param: &str) -> Result<&'a RawValue, WireError> {
-    let text = if arguments.trim().is_empty() { "{}" } else { arguments };
-    let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
-        WireError::bad_request(format!("tool call arguments are not JSON: {error}")).with_param(param)
-    })?;
-    if !raw.get().starts_with('{') {
-        return Err(WireError::bad_request("tool call arguments are not a JSON object").with_param(param));
-    }
-    Ok(raw)
 }
 
 /// Claude refuses reasoning that it has not signed (it came from another model, or its client lost the signature), and
@@ -274,15 +248,6 @@ fn reasoning_block(reasoning: &hub::Reasoning, family: ModelFamily) -> Option<Bl
         text: &reasoning.text,
         signature,
     }))
-}
-
-/// Refuses fields that say something and that Converse has no place for. `harmless` ones are left out.
-pub(super) fn refuse_extras(path: &str, extras: &Extras, harmless: &[&str]) -> Result<(), WireError> {
-    let refused = extras.iter().find(|(name, value)| !value.is_null() && !harmless.contains(&name.as_str()));
-    match refused {
-        Some((name, _)) => Err(unsupported(format!("{path}.{name}"), "it has no such field")),
-        None => Ok(()),
-    }
 }
 
 /// What replies carry and clients send back, and no model reads.

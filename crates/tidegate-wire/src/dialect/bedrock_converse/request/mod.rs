@@ -14,7 +14,7 @@ use serde_json::{Number, Value};
 
 use crate::{
     ErrorClass, WireError,
-    dialect::parameters::own,
+    dialect::{api::Api, parameters::own},
     hub::{ChatRequest, Extras},
 };
 
@@ -153,6 +153,7 @@ fn unit_interval<'a>(number: Option<&'a Number>, param: &str) -> Result<Option<&
 
 /// The error for what Converse has no way to do.
 fn unsupported(param: impl Into<String>, why: &str) -> WireError {
-    let param = param.into();
-    WireError::bad_request(format!("`{param}` is not supported by Bedrock Converse: {why}")).with_param(param)
+    API.unsupported(param, why)
 }
+
+const API: Api = Api("Bedrock Converse");

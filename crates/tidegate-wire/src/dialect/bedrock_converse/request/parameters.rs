@@ -12,12 +12,10 @@ use serde_json::{Value, json};
 pub(super) use crate::dialect::parameters::max_tokens_name;
 use crate::{WireError, dialect::parameters, hub::ChatRequest};
 
-use super::{own, unsupported};
+use super::{API, own, unsupported};
 
 pub(super) fn refuse_unsupported(request: &ChatRequest) -> Result<(), WireError> {
-    parameters::refuse_unsupported(request, "Bedrock Converse", |name| {
-        OWN.contains(&name) || TRANSLATED.contains(&name)
-    })
+    parameters::refuse_unsupported(request, API.0, |name| OWN.contains(&name) || TRANSLATED.contains(&name))
 }
 
 /// `serviceTier`, from OpenAI's `service_tier` or as the caller spelled it for Bedrock.

@@ -10,7 +10,7 @@ use crate::{
     hub::{ChatRequest, Part, Tool, ToolChoice, ToolKind},
 };
 
-use super::{blocks::CachePointBlock, conversation::refuse_extras, unsupported};
+use super::{API, blocks::CachePointBlock, unsupported};
 
 /// `toolConfig`.
 #[derive(Serialize)]
@@ -117,7 +117,7 @@ fn tool_spec<'a>(tool: &'a Tool, path: &str) -> Result<ToolSpec<'a>, WireError> 
     if tool.kind == ToolKind::Custom || hosted {
         return Err(unsupported(format!("{path}.type"), "its tools are functions"));
     }
-    refuse_extras(path, &tool.extras, &["type"])?;
+    API.refuse_extras(path, &tool.extras, &["type"])?;
     check_name(&tool.name, &format!("{path}.function.name"))?;
     Ok(ToolSpec {
         name: &tool.name,

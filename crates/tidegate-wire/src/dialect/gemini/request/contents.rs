@@ -8,11 +8,11 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{Family, media, unsupported};
+use super::{API, Family, media, unsupported};
 use crate::{
     WireError,
     dialect::gemini::put,
-    hub::{Extras, Message, Part, Role, ToolCall, ToolKind, ToolResult},
+    hub::{Message, Part, Role, ToolCall, ToolKind, ToolResult},
 };
 
 /// The body, as far as the messages make it.
@@ -44,17 +44,17 @@ struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     fn message(&mut self, message: &'a Message, path: &str) -> Result<(), WireError> {
-        refuse_extras(path, &message.extras)?;
+        API.refuse_extras(path, &message.extras, OUTPUT_ONLY)?;
         match message.role {
             Role::System | Role::Developer => {
                 for part in &message.parts {
                     match part {
                         Part::Text { text, extras } => {
-                            refuse_extras(&format!("{path}.content"), extras)?;
+                            API.refuse_extras(&format!("{path}.content"), extras, OUTPUT_ONLY)?;
                             self.system.push(json!({ "text": text }));
                         }
                         Part::CachePoint(_) => {}
-                        _ => return Err(misplaced(path)),
+                        part => return Err(API.misplaced(path, part)),
                     }
                 }
             }
@@ -94,7 +94,7 @@ impl<'a> Conversation<'a> {
         for part in parts {
             match part {
                 Part::Text { text, extras } => {
-                    refuse_extras(&format!("{path}.content"), extras)?;
+                    API.refuse_extras(&format!("{path}.content"), extras, OUTPUT_ONLY)?;
                     encoded.push(json!({ "text": text }));
                 }
                 Part::ToolResult(result) => encoded.push(self.tool_result(result, path, &mut behind)?),
@@ -121,7 +121,7 @@ impl<'a> Conversation<'a> {
         for part in &result.parts {
             match part {
                 Part::Text { text: piece, extras } => {
-                    refuse_extras(&format!("{path}.content"), extras)?;
+                    API.refuse_extras(&format!("{path}.content"), extras, OUTPUT_ONLY)?;
                     text.push_str(piece);
                 }
                 Part::CachePoint(_) => {}
@@ -144,7 +144,7 @@ impl<'a> Conversation<'a> {
         for part in parts {
             match part {
                 Part::Text { text, extras } => {
-                    refuse_extras(&format!("{path}.content"), extras)?;
+                    API.refuse_extras(&format!("{path}.content"), extras, OUTPUT_ONLY)?;
                     encoded.push(json!({ "text": text }));
                 }
                 Part::Refusal(text) => encoded.push(json!({ "text": text })),
@@ -223,7 +223,7 @@ fn media_part(part: &Part, path: &str) -> Result<Value, WireError> {
             let kind = value.get("type").and_then(Value::as_str).unwrap_or("unknown");
             Err(unsupported(format!("{path}.content.{kind}"), "it has no such part"))
         }
-        _ => Err(misplaced(path)),
+        part => Err(API.misplaced(path, part)),
     }
 }
 
@@ -247,20 +247,7 @@ const OWN_PARTS: &[&str] = &[
     "thoughtSignature",
 ];
 
-fn misplaced(path: &str) -> WireError {
-    unsupported(format!("{path}.content"), "a message of this role has no such part")
-}
-
-/// Refuses fields that say something and that Gemini has no place for; what replies carry and clients send back is left out.
-fn refuse_extras(path: &str, extras: &Extras) -> Result<(), WireError> {
-    let refused =
-        extras.iter().find(|(name, value)| !value.is_null() && !OUTPUT_ONLY.contains(&name.as_str()));
-    match refused {
-        Some((name, _)) => Err(unsupported(format!("{path}.{name}"), "it has no such field")),
-        None => Ok(()),
-    }
-}
-
+/// What replies carry and clients send back, and no model reads.
 const OUTPUT_ONLY: &[&str] = &["annotations", "citations", "images", "gemini_parts"];
 
 /// Names tell speakers of one role apart, and Gemini has none. Where there is only one, nothing is lost without it.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     ErrorClass, WireError,
+    dialect::api::Api,
     hub::{ChatRequest, ReasoningEffort, ResponseFormat},
 };
 
@@ -191,9 +192,10 @@ fn refuse_unsupported(request: &ChatRequest) -> Result<(), WireError> {
 
 /// The error for what Gemini has no way to do.
 fn unsupported(param: impl Into<String>, why: &str) -> WireError {
-    let param = param.into();
-    WireError::bad_request(format!("`{param}` is not supported by Gemini: {why}")).with_param(param)
+    API.unsupported(param, why)
 }
+
+const API: Api = Api("Gemini");
 
 /// Where a field of Gemini's own goes.
 #[derive(Clone, Copy)]
