@@ -409,19 +409,14 @@ fn settle_usage(record: &mut CallRecord, progress: Option<Progress>, sent: bool,
     let generated = progress.content_bytes.div_ceil(BYTES_PER_TOKEN);
     if let Some(mut usage) = progress.usage {
         record.provenance = if progress.usage_final { Provenance::Reported } else { Provenance::Partial };
-        if !progress.usage_final && usage.completion_tokens == 0 {
-            // Some backends count the prompt at the start, and the answer only at its end.
-            usage.completion_tokens = generated;
-            usage.total_tokens = usage.prompt_tokens.saturating_add(generated);
+        if !progress.usage_final {
+            // Some backends count the prompt at the start and the answer at its end, and a running count may lag behind what
+            // was delivered.
+            let unsaid = generated.saturating_sub(usage.completion_tokens);
+            usage.completion_tokens += unsaid;
+            usage.total_tokens = usage.total_tokens.saturating_add(unsaid);
         }
         record.usage = usage;
-        if !progress.usage_final {
-            // A running count may lag behind what was delivered (Gemini's begin with the prompt alone).
-            let delivered = progress.content_bytes.div_ceil(BYTES_PER_TOKEN);
-            let unsaid = delivered.saturating_sub(record.usage.completion_tokens);
-            record.usage.completion_tokens += unsaid;
-            record.usage.total_tokens = record.usage.total_tokens.saturating_add(unsaid);
-        }
     } else if sent && (record.outcome != Outcome::Refused || progress.content_bytes > 0) {
         let prompt = request_bytes.div_ceil(BYTES_PER_TOKEN);
         record.provenance = Provenance::Estimated;
