@@ -13,10 +13,14 @@ use hyper::body::Incoming;
 use tidegate_config::Limits;
 use tidegate_engine::{Meter, Target};
 use tidegate_wire::{
-    ErrorClass, WireError, client::Inbound, host::Prepared, outbound::Outbound, reply::Reply,
+    ErrorClass, WireError,
+    client::{Inbound, Outside},
+    host::Prepared,
+    outbound::Outbound,
+    reply::Reply,
 };
 
-use super::{body::ReplyBody, surface::Asked};
+use super::body::ReplyBody;
 use crate::{caller::CallerContext, gateway::Gateway};
 
 /// Answers one request.
@@ -27,10 +31,10 @@ pub(super) async fn answer(
     gateway: &Gateway,
     context: &CallerContext,
     id: &str,
-    asked: Asked,
+    outside: Outside,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
-    let heartbeat = asked.client.heartbeat();
+    let heartbeat = outside.client.heartbeat();
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
     let body = match read(body, &gateway.limits).await {
@@ -42,7 +46,7 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
-    let call = prepare(gateway, id, asked, body, meter)?;
+    let call = prepare(gateway, id, outside, body, meter)?;
     let streaming = call.streaming;
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
@@ -98,13 +102,11 @@ struct Call {
 fn prepare(
     gateway: &Gateway,
     id: &str,
-    asked: Asked,
+    outside: Outside,
     body: Bytes,
     mut meter: Meter,
 ) -> Result<Call, WireError> {
-    let Asked { client, operation, headers } = asked;
-    let prepared = Inbound::parse_as(client, body).and_then(|inbound| {
-        let inbound = inbound.asking(operation, headers);
+    let prepared = Inbound::read(outside, body).and_then(|inbound| {
         meter.asked(inbound.model.clone(), inbound.stream);
         let (target, model) = gateway.targets.resolve(&inbound.model)?;
         Ok((Arc::clone(target), target.endpoint.prepare(&inbound, model)?, inbound.stream))

@@ -1,23 +1,22 @@
 //! The paths at which models are called, and what is spoken there: a row for each.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, Method, Request};
 use hyper::body::Incoming;
-use tidegate_wire::client::{ClientDialect, Operation};
+use percent_encoding::percent_decode_str;
+use tidegate_wire::client::{ClientDialect, Operation, Outside};
 
 /// A path at which a model is called.
 #[derive(Debug)]
 pub(super) struct Surface {
+    /// May hold `{model}`, which stands for one or more segments: names such as `azure/gpt-4o` have a slash, and not every client
+    /// encodes it.
     path: &'static str,
     client: ClientDialect,
     operation: Operation,
-}
-
-/// What is known of a call before its body is read.
-pub(super) struct Asked {
-    pub(super) client: ClientDialect,
-    pub(super) operation: Operation,
-    /// Header fields that are a part of the request.
-    pub(super) headers: HeaderMap,
+    /// Whether the reply is to be streamed, where the path says so.
+    stream: Option<bool>,
 }
 
 impl Surface {
@@ -28,7 +27,7 @@ impl Surface {
 
     /// The surface at a path.
     pub(super) fn at(path: &str) -> Option<&'static Self> {
-        SURFACES.iter().find(|surface| surface.path == path)
+        SURFACES.iter().find(|surface| surface.is_at(path))
     }
 
     /// What a request's caller understands: by its path, else by what only one dialect's clients send.
@@ -41,7 +40,7 @@ impl Surface {
     }
 
     /// Of a request no more than the call needs: there is one for each call that runs.
-    pub(super) fn take(&self, request: Request<Incoming>) -> (Asked, Incoming) {
+    pub(super) fn take(&self, request: Request<Incoming>) -> (Outside, Incoming) {
         let (parts, body) = request.into_parts();
         let mut headers = HeaderMap::new();
         for name in self.client.request_headers() {
@@ -49,25 +48,43 @@ impl Surface {
                 headers.insert(name, value.clone());
             }
         }
-        (Asked { client: self.client, operation: self.operation, headers }, body)
+        let Self { client, operation, stream, .. } = *self;
+        (Outside { client, operation, headers, model: self.model(parts.uri.path()), stream }, body)
+    }
+
+    fn is_at(&self, path: &str) -> bool {
+        match self.path.split_once(MODEL) {
+            None => self.path == path,
+            Some(_) => self.model_segment(path).is_some(),
+        }
+    }
+
+    /// The model that the path names, decoded. What is no UTF-8 then names no model that there is.
+    fn model(&self, path: &str) -> Option<String> {
+        self.model_segment(path)
+            .map(|segment| percent_decode_str(segment).decode_utf8_lossy())
+            .map(Cow::into_owned)
+    }
+
+    fn model_segment<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let (before, behind) = self.path.split_once(MODEL)?;
+        let model = path.strip_prefix(before)?.strip_suffix(behind)?;
+        (!model.is_empty()).then_some(model)
     }
 }
 
-static SURFACES: [Surface; 4] = [
-    Surface {
-        path: "/v1/chat/completions",
-        client: ClientDialect::OpenaiChat,
-        operation: Operation::Generate,
-    },
-    Surface { path: "/chat/completions", client: ClientDialect::OpenaiChat, operation: Operation::Generate },
-    Surface {
-        path: "/v1/messages",
-        client: ClientDialect::AnthropicMessages,
-        operation: Operation::Generate,
-    },
-    Surface {
-        path: "/v1/messages/count_tokens",
-        client: ClientDialect::AnthropicMessages,
-        operation: Operation::CountTokens,
-    },
+const MODEL: &str = "{model}";
+
+const fn at(path: &'static str, client: ClientDialect, operation: Operation) -> Surface {
+    Surface { path, client, operation, stream: None }
+}
+
+static SURFACES: [Surface; 6] = [
+    at("/v1/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
+    at("/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
+    // As Azure's clients call a deployment, which is here a model.
+    at("/openai/v1/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
+    at("/openai/deployments/{model}/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
+    at("/v1/messages", ClientDialect::AnthropicMessages, Operation::Generate),
+    at("/v1/messages/count_tokens", ClientDialect::AnthropicMessages, Operation::CountTokens),
 ];

@@ -23,4 +23,5 @@ mod naming;
 mod passing_on;
 mod paying;
 mod refusals;
+mod shapes_of_paths;
 mod stalled_callers;

@@ -17,6 +17,29 @@ use serde_json::value::RawValue;
 use super::{ClientDialect, Operation};
 use crate::{WireError, hub::ChatRequest};
 
+/// What of a caller's request stands outside its body: in its path, and in its header.
+#[derive(Clone, Debug)]
+pub struct Outside {
+    /// What the caller speaks.
+    pub client: ClientDialect,
+    /// What it wants.
+    pub operation: Operation,
+    /// Header fields that are a part of the request: those of [`ClientDialect::request_headers`].
+    pub headers: HeaderMap,
+    /// The model, where the path names it. The body need not then, and what it says is not looked at.
+    pub model: Option<String>,
+    /// Whether the reply is to be streamed, where the path says so.
+    pub stream: Option<bool>,
+}
+
+impl Outside {
+    /// Of a request for an answer that says the rest in its body.
+    pub fn of(client: ClientDialect) -> Self {
+        let operation = Operation::default();
+        Self { client, operation, headers: HeaderMap::new(), model: None, stream: None }
+    }
+}
+
 /// A caller's request, checked for syntax and read as deep as relaying needs; the rest is looked at only if it has to be
 /// translated.
 #[derive(Clone, Debug)]
@@ -42,14 +65,23 @@ pub struct Inbound {
 }
 
 /// Where in the body the values stand that relaying may change. All within the body.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Places {
     /// Behind the body's `{`.
     fields: usize,
-    model: Range<usize>,
+    model: ModelPlace,
     /// The key `max_tokens` without its quotes, if it was spelled plainly and `max_completion_tokens` is absent.
     max_tokens_key: Option<Range<usize>>,
     usage: UsageOption,
+}
+
+/// Where the model is named.
+#[derive(Clone, Debug)]
+enum ModelPlace {
+    /// In the body, here.
+    Body(Range<usize>),
+    /// In the path; what the body has in its place, if it has something.
+    Path(Option<Range<usize>>),
 }
 
 /// Where `stream_options.include_usage` is or would be.
@@ -83,9 +115,9 @@ impl Inbound {
     /// Reads the body of an openai-chat request.
     ///
     /// # Errors
-    /// As [`Inbound::parse_as`].
+    /// As [`Inbound::read`].
     pub fn parse(body: Bytes) -> Result<Self, WireError> {
-        Self::parse_as(ClientDialect::OpenaiChat, body)
+        Self::read(Outside::of(ClientDialect::OpenaiChat), body)
     }
 
     /// Reads the body of a request.
@@ -93,7 +125,8 @@ impl Inbound {
     /// # Errors
     /// [`crate::ErrorClass::BadRequest`]: not JSON (with the position), or a field that is missing, repeated, of the
     /// wrong type or, if it is the model, longer than 512 bytes (named).
-    pub fn parse_as(client: ClientDialect, body: Bytes) -> Result<Self, WireError> {
+    pub fn read(outside: Outside, body: Bytes) -> Result<Self, WireError> {
+        let Outside { client, operation, headers, model: named, stream: told } = outside;
         let text = std::str::from_utf8(&body).map_err(|error| {
             WireError::bad_request(format!(
                 "The request body is not UTF-8: invalid byte at offset {}.",
@@ -101,15 +134,23 @@ impl Inbound {
             ))
         })?;
         let fields = read_fields(client, text)?;
-        let model = fields.model(text)?;
+        let model_place = fields.model.map(|raw| place(text, raw.get()));
+        let (model, model_place) = match named {
+            Some(named) => (checked_model(named)?, ModelPlace::Path(model_place)),
+            None => (fields.model(text)?, ModelPlace::Body(model_place.unwrap_or_default())),
+        };
         fields.check_messages()?;
-        let stream = optional::<bool>("stream", fields.stream, "a boolean")?.unwrap_or(false);
+        let stream = match told {
+            Some(told) => told,
+            None => optional::<bool>("stream", fields.stream, "a boolean")?.unwrap_or(false),
+        };
+        // A count is one document, whatever the body says.
+        let stream = stream && operation == Operation::Generate;
         let choices = optional::<u32>("n", fields.choices, "a positive integer")?.unwrap_or(1);
         let (include_usage, usage) = match client {
             ClientDialect::OpenaiChat => fields.usage_option(text)?,
             ClientDialect::AnthropicMessages => (true, UsageOption::Absent),
         };
-        let model_place = fields.model.map(|raw| place(text, raw.get())).unwrap_or_default();
         let places = Places {
             fields: text.find('{').map_or(0, |brace| brace + 1),
             model: model_place,
@@ -122,8 +163,8 @@ impl Inbound {
         let given = fields.known;
         Ok(Self {
             client,
-            operation: Operation::default(),
-            headers: HeaderMap::new(),
+            operation,
+            headers,
             model,
             stream,
             include_usage,
@@ -132,14 +173,6 @@ impl Inbound {
             given,
             body,
         })
-    }
-
-    /// The same with what stands outside its body: what is wanted, and header fields that are a part of it.
-    #[must_use]
-    pub fn asking(self, operation: Operation, headers: HeaderMap) -> Self {
-        // A count is one document, whatever the body says.
-        let stream = self.stream && operation == Operation::Generate;
-        Self { operation, headers, stream, ..self }
     }
 
     /// Whether the caller gave this one of its dialect's parameters, and not as null.
@@ -152,16 +185,20 @@ impl Inbound {
     /// # Errors
     /// [`crate::ErrorClass::BadRequest`], naming the path (`messages[2].content[0].type`).
     pub fn decode(&self) -> Result<ChatRequest, WireError> {
-        self.client.decode(&self.body)
+        match self.places.model {
+            ModelPlace::Body(_) => self.client.decode(&self.body),
+            ModelPlace::Path(_) => {
+                let named = self.places.name_model(&self.model, &self.model);
+                self.client.decode(&splice(&self.body, named.as_slice()))
+            }
+        }
     }
 
     /// The body for a backend of the same dialect: the caller's bytes but for the model's name and, in a stream, the
     /// wish for usage, which the ledger needs whether the caller does or not.
     pub(crate) fn relay_body(&self, shape: RelayShape<'_>) -> Bytes {
         let mut edits: Vec<(Range<usize>, String)> = Vec::new();
-        if shape.model != self.model {
-            edits.push((self.places.model.clone(), serde_json::Value::from(shape.model).to_string()));
-        }
+        edits.extend(self.places.name_model(&self.model, shape.model));
         if self.stream && !self.include_usage && shape.stream_options {
             edits.push(self.places.ask_for_usage());
         }
@@ -200,6 +237,16 @@ impl Inbound {
 }
 
 impl Places {
+    /// The edit that gives the backend's `name` to a model that the caller called `asked`.
+    fn name_model(&self, asked: &str, name: &str) -> Option<(Range<usize>, String)> {
+        let spelled = || serde_json::Value::from(name).to_string();
+        match &self.model {
+            ModelPlace::Body(_) if asked == name => None,
+            ModelPlace::Body(place) | ModelPlace::Path(Some(place)) => Some((place.clone(), spelled())),
+            ModelPlace::Path(None) => Some((self.fields..self.fields, format!(r#""model":{},"#, spelled()))),
+        }
+    }
+
     fn ask_for_usage(&self) -> (Range<usize>, String) {
         match &self.usage {
             UsageOption::Absent => {
@@ -252,14 +299,7 @@ impl<'a> Fields<'a> {
         })?;
         let model = serde_json::from_str::<String>(raw.get())
             .map_err(|_| wrong_type("model", "a string", raw.get(), position(text, raw.get())))?;
-        if model.is_empty() {
-            return Err(WireError::bad_request("Invalid 'model': it must not be empty.").with_param("model"));
-        }
-        if model.len() > MAX_MODEL {
-            let message = format!("Invalid 'model': it must not be longer than {MAX_MODEL} bytes.");
-            return Err(WireError::bad_request(message).with_param("model"));
-        }
-        Ok(model)
+        checked_model(model)
     }
 
     fn check_messages(&self) -> Result<(), WireError> {
@@ -309,6 +349,17 @@ impl<'a> Fields<'a> {
             }
         }
     }
+}
+
+fn checked_model(model: String) -> Result<String, WireError> {
+    if model.is_empty() {
+        return Err(WireError::bad_request("Invalid 'model': it must not be empty.").with_param("model"));
+    }
+    if model.len() > MAX_MODEL {
+        let message = format!("Invalid 'model': it must not be longer than {MAX_MODEL} bytes.");
+        return Err(WireError::bad_request(message).with_param("model"));
+    }
+    Ok(model)
 }
 
 fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireError> {

@@ -16,8 +16,8 @@ use crate::{
     hub::ChatRequest,
 };
 
-pub use inbound::Inbound;
 pub(crate) use inbound::RelayShape;
+pub use inbound::{Inbound, Outside};
 
 /// What a caller speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::*;
-use crate::dialect::openai_chat::Inbound;
+use crate::client::{Inbound, Outside};
 
 fn endpoint(host: &str, base: Option<&str>, version: Option<&str>) -> Endpoint {
     row(host).unwrap().endpoint(base, Some("eu-west-1"), version).unwrap()
@@ -54,6 +56,20 @@ fn azure_without_an_api_version_is_the_v1_surface() {
         let endpoint = endpoint("azure", Some(base), None);
         assert_eq!(uri(&endpoint, "d"), "https://r.openai.azure.com/openai/v1/chat/completions");
     }
+}
+
+/// The path's word counts; the body gets the backend's name whether it had one or not.
+#[test]
+fn a_model_that_the_path_names_is_the_one_that_is_sent() {
+    let sent = |body: &'static str, model: &str| {
+        let outside = Outside { model: Some("m".to_owned()), ..Outside::of(ClientDialect::OpenaiChat) };
+        let inbound = Inbound::read(outside, Bytes::from_static(body.as_bytes())).unwrap();
+        assert_eq!(inbound.model, "m");
+        endpoint("openai", None, None).prepare(&inbound, model).unwrap().outbound.body
+    };
+    assert_eq!(sent(r#"{"messages":[{}]}"#, "m"), r#"{"model":"m","messages":[{}]}"#);
+    assert_eq!(sent(r#"{"model":"other","messages":[{}]}"#, "m"), r#"{"model":"m","messages":[{}]}"#);
+    assert_eq!(sent(r#"{"messages":[{}],"model":null}"#, "gpt"), r#"{"messages":[{}],"model":"gpt"}"#);
 }
 
 /// Such a version is one of the v1 surface, which has no other.

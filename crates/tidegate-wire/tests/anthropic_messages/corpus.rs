@@ -7,7 +7,7 @@ use http::HeaderMap;
 use serde_json::{Map, Value, json};
 use tidegate_wire::{
     ErrorClass,
-    client::{ClientDialect, Inbound},
+    client::{ClientDialect, Inbound, Outside},
     dialect::anthropic_messages::{EncodeOptions, encode_request},
     host::{Dialect, ReplyPlan, row},
     hub::Event,
@@ -298,7 +298,8 @@ fn every_recorded_request_survives_the_hub() {
         let Some(file) = entry["request_file"].as_str() else { continue };
         let original = read_json(&folder.join(file));
         // Not an object, or none that says anything: the provider refused it too.
-        let Ok(inbound) = Inbound::parse_as(ClientDialect::AnthropicMessages, original.to_string().into())
+        let Ok(inbound) =
+            Inbound::read(Outside::of(ClientDialect::AnthropicMessages), original.to_string().into())
         else {
             assert_eq!(entry["status"], 400, "{file}");
             continue;

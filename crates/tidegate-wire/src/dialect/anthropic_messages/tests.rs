@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     ErrorClass, WireError,
-    client::{ClientDialect, Inbound, Operation},
+    client::{ClientDialect, Inbound, Operation, Outside},
     dialect::Encoder,
     dialect::openai_chat,
     host::row,
@@ -128,7 +128,8 @@ fn openai_itself_gets_what_it_takes() {
             ] },
         ],
     });
-    let inbound = Inbound::parse_as(ClientDialect::AnthropicMessages, request.to_string().into()).unwrap();
+    let inbound =
+        Inbound::read(Outside::of(ClientDialect::AnthropicMessages), request.to_string().into()).unwrap();
     let sent = |model: &str| -> Value {
         let endpoint = row("openai").unwrap().endpoint(None, None, None).unwrap();
         serde_json::from_slice(&endpoint.prepare(&inbound, model).unwrap().outbound.body).unwrap()
@@ -161,12 +162,13 @@ fn openai_itself_gets_what_it_takes() {
 fn a_request_is_relayed_to_anthropic() {
     let body = r#"{ "max_tokens": 5, "model":"claude/x", "brand_new": [1.50], "messages": [{"role":"user","content":"x"}] }"#;
     let prepared = |version: &str, operation| {
-        let inbound = Inbound::parse_as(ClientDialect::AnthropicMessages, body.into()).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("anthropic-version", version.parse().unwrap());
         headers.insert("anthropic-beta", "files-api-2025-04-14".parse().unwrap());
         let endpoint = row("anthropic").unwrap().endpoint(None, None, None).unwrap();
-        endpoint.prepare(&inbound.asking(operation, headers), "claude-x").unwrap().outbound
+        let outside = Outside { operation, headers, ..Outside::of(ClientDialect::AnthropicMessages) };
+        let inbound = Inbound::read(outside, body.into()).unwrap();
+        endpoint.prepare(&inbound, "claude-x").unwrap().outbound
     };
     let outbound = prepared("2026-10-21", Operation::Generate);
     assert_eq!(outbound.body, body.replace("claude/x", "claude-x"));
