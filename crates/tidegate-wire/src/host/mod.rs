@@ -7,6 +7,7 @@
 mod parts;
 mod plan;
 mod prepare;
+mod realtime;
 mod refusal;
 mod rows;
 #[cfg(test)]

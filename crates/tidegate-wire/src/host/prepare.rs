@@ -217,7 +217,7 @@ impl Endpoint {
     }
 
     /// An undated version (`preview`, `latest`) is newer than all of them.
-    fn dated_version(&self) -> Option<&str> {
+    pub(super) fn dated_version(&self) -> Option<&str> {
         self.api_version.as_deref().filter(|version| version.starts_with("20"))
     }
 
@@ -242,4 +242,4 @@ fn is_reasoning_gpt(model: &str) -> bool {
 }
 
 /// Everything but RFC 3986's unreserved characters: `:` and `/` of model ids and ARNs are encoded.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -21,3 +21,7 @@ pub struct Usage {
     /// tiers).
     pub raw: Option<Box<str>>,
 }
+
+/// Bytes of text in a token, where tokens have to be estimated: a rule of thumb for the languages that models see most. A
+/// tokenizer takes its place where one is at hand.
+pub const BYTES_PER_TOKEN: u64 = 4;
