@@ -11,12 +11,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header, uri::PathAndQuery};
+use http::{HeaderValue, Request, StatusCode, header, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use tidegate_wire::{
     WireError,
     auth::{self, Credential},
-    http1::RequestHead,
+    http1::{HeadReader, RequestHead},
     outbound::Outbound,
     reply::Reply,
 };
@@ -80,13 +80,15 @@ impl Engine {
         }
     }
 
-    async fn send(
+    /// A request that asks for another protocol goes out on an HTTP/1.1 connection of its own, and 101 is its success.
+    pub(crate) async fn send(
         &self,
         target: &Target,
         outbound: &mut Outbound,
         alarm: &mut Alarm,
         meter: &mut Meter,
     ) -> Result<(Head, Body), Failure> {
+        let upgrade = outbound.asks_for_upgrade();
         match &target.credentials {
             Credentials::Static(credential) => authenticate(outbound, credential)?,
             Credentials::Aws(chain) => {
@@ -97,21 +99,24 @@ impl Engine {
         }
         let agent = HeaderValue::from_static(USER_AGENT);
         outbound.headers.entry(header::USER_AGENT).or_insert(agent);
-        let mut fresh = false;
+        let mut fresh = upgrade;
+        let version = if upgrade { HttpVersion::Http1 } else { target.http };
         loop {
             let pooled = if fresh { None } else { self.pooled(target) };
             let connection = match pooled {
                 Some(connection) => connection,
-                None => timed(alarm, Box::pin(self.open(target))).await?,
+                None => timed(alarm, Box::pin(self.open(target, version))).await?,
             };
             alarm.set(Clock::ResponseHeaders, Instant::now(), target.clocks.response_headers);
-            meter.sent(true);
+            // What is only asked for uses nothing yet.
+            meter.sent(!upgrade);
             let sent = match connection {
                 Connection::H1(connection) => {
                     fresh = connection.is_used();
                     let head = self.h1_head(target, outbound);
                     let home = Home { pool: self.inner.pool.clone(), origin: target.origin.clone() };
-                    timed(alarm, connection.send(head, outbound.body.clone(), home)).await?
+                    let reader = if upgrade { HeadReader::of_upgrade() } else { HeadReader::default() };
+                    timed(alarm, connection.send(head, outbound.body.clone(), home, reader)).await?
                 }
                 Connection::H2(handle) => {
                     fresh = handle.is_used();
@@ -133,7 +138,7 @@ impl Engine {
                 )
                 .into());
             };
-            if head.status.is_success() {
+            if head.status.is_success() || upgrade && head.status == StatusCode::SWITCHING_PROTOCOLS {
                 return Ok((head, body));
             }
             return Err(Box::pin(refusal(target, head, body, alarm)).await);
@@ -154,8 +159,8 @@ impl Engine {
         if target.http == HttpVersion::Http2 { None } else { pool.take(&target.origin).map(Connection::H1) }
     }
 
-    async fn open(&self, target: &Target) -> Result<Connection, WireError> {
-        let connection = self.inner.connector.connect(&target.origin, target.http).await?;
+    async fn open(&self, target: &Target, version: HttpVersion) -> Result<Connection, WireError> {
+        let connection = self.inner.connector.connect(&target.origin, version).await?;
         if let Connection::H2(handle) = &connection {
             self.inner.pool.share(&target.origin, handle.pooled());
         }
@@ -177,7 +182,7 @@ impl Engine {
         for (name, value) in &outbound.headers {
             head.field(name, value);
         }
-        head.finish(outbound.body.len())
+        if outbound.asks_for_upgrade() { head.finish_upgrade() } else { head.finish(outbound.body.len()) }
     }
 }
 
@@ -186,9 +191,9 @@ fn authenticate(outbound: &mut Outbound, credential: &Credential) -> Result<(), 
 }
 
 /// A failure before the head of a reply, and the deadline that caused it, if one did.
-struct Failure {
-    error: WireError,
-    clock: Option<Clock>,
+pub(crate) struct Failure {
+    pub(crate) error: WireError,
+    pub(crate) clock: Option<Clock>,
 }
 
 impl From<WireError> for Failure {

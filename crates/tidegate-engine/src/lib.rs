@@ -3,7 +3,8 @@
 //! [`Engine::start`] takes what `tidegate-wire` prepared, connects or takes a pooled connection, signs, sends, and waits for
 //! the response head; [`Exchange`] is the reply and owns the connection. Dropping either one closes the backend: an
 //! HTTP/1.1 socket is closed before the drop returns, an HTTP/2 stream is reset. The [`Meter`] inside settles the call from its
-//! own `Drop`, after the connection is gone, exactly once.
+//! own `Drop`, after the connection is gone, exactly once. [`Engine::open_session`] does the same for a session over
+//! WebSocket, and [`Session`] is its backend's side.
 //!
 //! No vendor is named here, nothing is spawned on the request path (the one exception is the driver of a shared HTTP/2
 //! connection, in `connection/h2.rs`), and no lock is held across an await but one: calls that have no good AWS credential
@@ -16,6 +17,7 @@ pub mod credentials;
 mod exchange;
 mod meter;
 mod pool;
+mod session;
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,6 +30,7 @@ pub use credentials::Credentials;
 pub use exchange::Exchange;
 pub use meter::{CallRecord, Cause, HangUp, Meter, Outcome, Provenance, Recorder};
 pub use pool::Origin;
+pub use session::{Ended, Received, Session};
 
 /// Connections and the means to make them. Cheap to clone; clones share the pool.
 ///
