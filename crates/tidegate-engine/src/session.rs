@@ -9,7 +9,7 @@ use std::{
     io,
     os::fd::AsFd as _,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -60,7 +60,7 @@ impl Engine {
                     paused: false,
                     pace: Pace::Quiet,
                     heard: 0,
-                    caller_ended: false,
+                    decided: false,
                     meter: Some(meter),
                 };
                 session.arm();
@@ -136,7 +136,7 @@ pub struct Session {
     // Declared first, dropped first: the backend is closed before the meter looks at the clock. `None`: it is.
     connection: Option<H1Connection>,
     /// Tells of the backend's end while nothing is read.
-    watch: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    watch: Option<Watch>,
     observer: Observer,
     alarm: Alarm,
     clocks: Clocks,
@@ -145,18 +145,34 @@ pub struct Session {
     pace: Pace,
     /// Events with generated content up to now.
     heard: u64,
-    caller_ended: bool,
+    /// Whether it is known how the session ended.
+    decided: bool,
     meter: Option<Meter>,
 }
 
-/// Ready once the backend has closed. Has a descriptor of its own, since the connection's readiness is that of its reads: it
-/// waits for priority data, which never comes, or for the end.
-fn watch(tcp: &TcpStream) -> io::Result<Pin<Box<dyn Future<Output = ()> + Send>>> {
-    let tcp = TcpStream::from_std(tcp.as_fd().try_clone_to_owned()?.into())?;
-    Ok(Box::pin(async move {
-        // An error means that the runtime is shutting down.
-        let _ = tcp.ready(Interest::PRIORITY).await;
-    }))
+/// Knows of the backend's end while nothing is read. Has a descriptor of its own, since the connection's readiness is that of
+/// its reads: it waits for priority data, which never comes, or for the end.
+enum Watch {
+    Open(Pin<Box<dyn Future<Output = ()> + Send>>),
+    Closed,
+}
+
+impl Watch {
+    fn over(tcp: &TcpStream) -> io::Result<Self> {
+        let tcp = TcpStream::from_std(tcp.as_fd().try_clone_to_owned()?.into())?;
+        Ok(Self::Open(Box::pin(async move {
+            // An error means that the runtime is shutting down.
+            let _ = tcp.ready(Interest::PRIORITY).await;
+        })))
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Self::Open(closed) = self {
+            ready!(closed.as_mut().poll(cx));
+            *self = Self::Closed;
+        }
+        Poll::Ready(())
+    }
 }
 
 /// What is waited for.
@@ -227,9 +243,10 @@ impl Session {
         match &passed.end {
             None => {}
             Some(End::Closed(_)) => {
-                self.caller_ended = true;
-                // One that leaves while the model answers has hung up.
-                if !self.observer.is_responding() {
+                // One that leaves while the model answers has hung up, which its connection notes.
+                if self.observer.is_responding() {
+                    self.decided = true;
+                } else {
                     self.complete();
                 }
             }
@@ -267,9 +284,12 @@ impl Session {
         }
         let Some(connection) = &self.connection else { return Poll::Ready(()) };
         if self.watch.is_none() {
-            self.watch = watch(connection.stream().tcp()).ok();
+            self.watch = Watch::over(connection.stream().tcp()).ok();
         }
-        self.watch.as_mut().map_or(Poll::Pending, |watch| watch.as_mut().poll(cx))
+        match &mut self.watch {
+            Some(watch) => watch.poll(cx),
+            None => Poll::Pending,
+        }
     }
 
     /// Ready when a deadline has passed: the backend is closed then.
@@ -289,16 +309,21 @@ impl Session {
         self.observer.is_at_border()
     }
 
+    /// Closes the backend at once and settles the call, as given up if nothing has been noted.
+    pub fn abort(&mut self) {
+        self.reset();
+        drop(self.take_meter());
+    }
+
+    /// Closes the backend at once.
+    pub fn reset(&mut self) {
+        self.connection = None;
+        self.watch = None;
+    }
+
     /// Closes the backend at once, for `error`.
     pub fn fail(&mut self, error: WireError) {
         self.close_with(&error, None);
-    }
-
-    /// The session has done what it was for.
-    pub fn complete(&mut self) {
-        if let Some(meter) = &mut self.meter {
-            meter.complete();
-        }
     }
 
     /// Closes the backend in good order: both sides have said goodbye.
@@ -326,23 +351,31 @@ impl Session {
     }
 
     fn close_with(&mut self, error: &WireError, clock: Option<Clock>) {
-        self.drop_backend();
-        if let Some(meter) = self.meter.as_mut().filter(|_| !self.caller_ended) {
-            meter.failed_by(error, clock);
-        }
+        self.reset();
+        self.decide(|meter| meter.failed_by(error, clock));
     }
 
     fn note_close(&mut self, close: &Close) {
-        if self.caller_ended {
-            return;
-        }
         let error = match (close.is_orderly(), self.observer.is_responding()) {
             (true, false) => return self.complete(),
             (true, true) => WireError::truncated("the backend ended the session inside a response"),
             (false, _) => close.error(),
         };
+        self.decide(|meter| meter.failed_by(&error, None));
+    }
+
+    /// The session has done what it was for.
+    fn complete(&mut self) {
+        self.decide(Meter::complete);
+    }
+
+    /// Notes how the session ended. What comes first counts; of a caller that has said goodbye nothing that comes behind it.
+    fn decide(&mut self, note: impl FnOnce(&mut Meter)) {
+        if std::mem::replace(&mut self.decided, true) {
+            return;
+        }
         if let Some(meter) = &mut self.meter {
-            meter.failed_by(&error, None);
+            note(meter);
         }
     }
 
@@ -386,16 +419,11 @@ impl Session {
             meter.progressed(self.observer.take_progress());
         }
     }
-
-    fn drop_backend(&mut self) {
-        self.connection = None;
-        self.watch = None;
-    }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        self.drop_backend();
+        self.reset();
         self.note_progress();
     }
 }

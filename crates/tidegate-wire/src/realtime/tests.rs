@@ -194,6 +194,13 @@ fn of_bytes_that_break_the_protocol_the_frames_before_are_passed_on() {
     let passed = observer.backend(&bytes);
     assert_eq!(passed.length, created().len());
     assert!(matches!(passed.end, Some(End::Wrong(_))), "{passed:?}");
+    assert!(observer.is_at_border(), "a close frame may stand there");
+
+    let mut observer = Observer::new(false);
+    observer.backend(&[0x81]);
+    let passed = observer.backend(&[0x80]);
+    assert!(passed.length == 0 && matches!(passed.end, Some(End::Wrong(_))), "{passed:?}");
+    assert!(!observer.is_at_border(), "half a header was passed on");
 }
 
 proptest! {

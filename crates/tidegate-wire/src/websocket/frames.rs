@@ -100,14 +100,22 @@ impl FrameReader {
     /// Takes the next piece off `bytes`. `None`: they are used up.
     ///
     /// # Errors
-    /// They break the protocol, with nothing taken off `bytes` that is not a part of the frame that does.
+    /// They break the protocol. Of a frame that does nothing but the beginning of its header can have been passed on before.
     pub fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Result<Option<Part<'a>>, WrongFrame> {
         let mut frame = match self.frame {
             Some(frame) => frame,
-            None => match self.begin(bytes)? {
-                Some(frame) => frame,
-                None => return Ok(None),
-            },
+            None => {
+                let is_new = self.have == 0;
+                match self.begin(bytes) {
+                    Ok(Some(frame)) => frame,
+                    Ok(None) => return Ok(None),
+                    Err(wrong) => {
+                        // What nobody has passed on is not begun.
+                        self.have = if is_new { 0 } else { self.have };
+                        return Err(wrong);
+                    }
+                }
+            }
         };
         let length = usize::try_from(frame.left).unwrap_or(usize::MAX).min(bytes.len());
         if length == 0 && frame.left > 0 {
