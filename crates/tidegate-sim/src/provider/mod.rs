@@ -9,6 +9,7 @@ mod chat;
 mod errors;
 mod gemini;
 mod identity;
+pub(crate) mod realtime;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -46,6 +47,8 @@ pub(crate) enum Operation {
     Converse { model: String, streaming: bool },
     /// Gemini's generateContent, on AI Studio or Vertex AI.
     Generate { model: String, streaming: bool },
+    /// A session over WebSocket, of OpenAI or Azure. `sim`: the scenario that its query asks for.
+    Realtime { azure: bool, model: String, sim: Option<String> },
     /// None of these.
     Unknown { backend: Backend },
 }
@@ -90,7 +93,9 @@ impl Order {
             }
             seen.streaming = matches!(
                 self.operation,
-                Operation::Converse { streaming: true, .. } | Operation::Generate { streaming: true, .. }
+                Operation::Converse { streaming: true, .. }
+                    | Operation::Generate { streaming: true, .. }
+                    | Operation::Realtime { .. }
             );
         });
         if let Some(tag) = self.scenario.as_ref().ok().and_then(|scenario| scenario.tag.as_deref()) {
@@ -103,6 +108,31 @@ impl Order {
         self.scenario.as_ref().map_or((Duration::ZERO, false), |s| (s.read_delay, s.never_read))
     }
 
+    /// Whether it asks for a session.
+    pub(crate) fn is_realtime(&self) -> bool {
+        matches!(self.operation, Operation::Realtime { .. })
+    }
+
+    /// The session that it asks for, or the answer that refuses it.
+    pub(crate) fn session(self, call: &Call) -> Result<realtime::Script, Plan> {
+        let backend = self.operation.backend();
+        if let Some(refusal) = self.identity.refusal(backend) {
+            return Err(refusal);
+        }
+        let Operation::Realtime { model, sim, .. } = self.operation else {
+            return Err(errors::unknown_url(backend));
+        };
+        let scenario = self.scenario.and_then(|scenario| scenario.with(sim.as_deref().unwrap_or_default()));
+        let scenario = scenario.map_err(|error| errors::bad_request(backend, &error.to_string()))?;
+        if let Some(tag) = &scenario.tag {
+            call.tag(tag);
+        }
+        match scenario.error {
+            Some(status) => Err(errors::scenario_error(backend, status, &model, scenario)),
+            None => Ok(realtime::Script::new(model, scenario)),
+        }
+    }
+
     /// The answer to the whole request.
     pub(crate) fn plan(self, body: &Bytes, replay: Option<&Replay>, call: &Call) -> Plan {
         let backend = self.operation.backend();
@@ -110,7 +140,7 @@ impl Order {
             return refusal;
         }
         let ask = match &self.operation {
-            Operation::Unknown { .. } => return errors::unknown_url(backend),
+            Operation::Realtime { .. } | Operation::Unknown { .. } => return errors::unknown_url(backend),
             Operation::Models { azure } => return chat::models(*azure),
             Operation::Chat { azure } => Ask::chat(body, azure.as_ref()),
             Operation::Messages { .. } => Ask::messages(body),
@@ -164,7 +194,9 @@ fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) ->
         Operation::Messages { count: true } => anthropic::count(&ask, scenario),
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
         Operation::Generate { .. } => gemini::plan(&ask, scenario),
-        Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
+        Operation::Models { .. } | Operation::Realtime { .. } | Operation::Unknown { .. } => {
+            errors::unknown_url(backend)
+        }
     }
 }
 
@@ -179,6 +211,9 @@ impl Operation {
             "/openai/v1/chat/completions" if post => {
                 return Self::Chat { azure: Some(AzureRoute { deployment: None, api_version: None }) };
             }
+            "/v1/realtime" | "/openai/v1/realtime" | "/openai/realtime" if *method == Method::GET => {
+                return Self::of_session(path, query);
+            }
             "/v1/models" | "/openai/v1/models" if *method == Method::GET => return Self::Models { azure },
             _ => {}
         }
@@ -192,6 +227,24 @@ impl Operation {
         match classic.and_then(|rest| rest.strip_suffix("/chat/completions")) {
             Some(deployment) if post => Self::of_azure(deployment, query),
             _ => Self::Unknown { backend: if azure { Backend::Azure } else { Backend::Unknown } },
+        }
+    }
+
+    /// Azure wants the dated surface's version and its name of the model there, and no other.
+    fn of_session(path: &str, query: Option<&str>) -> Self {
+        let value = |wanted: &str| {
+            let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(name, _)| *name == wanted).map(|(_, value)| decoded(value))
+        };
+        let azure = path.starts_with("/openai/");
+        let model = match path {
+            "/openai/realtime" => value("api-version").and_then(|_| value("deployment")),
+            _ if value("intent").is_some_and(|intent| intent == "transcription") => Some(String::new()),
+            _ => value("model"),
+        };
+        match model {
+            Some(model) => Self::Realtime { azure, model, sim: value("sim") },
+            None => Self::Unknown { backend: if azure { Backend::Azure } else { Backend::Openai } },
         }
     }
 
@@ -233,8 +286,12 @@ impl Operation {
 
     fn backend(&self) -> Backend {
         match self {
-            Self::Chat { azure: None } | Self::Models { azure: false } => Backend::Openai,
-            Self::Chat { azure: Some(_) } | Self::Models { azure: true } => Backend::Azure,
+            Self::Chat { azure: None }
+            | Self::Models { azure: false }
+            | Self::Realtime { azure: false, .. } => Backend::Openai,
+            Self::Chat { azure: Some(_) }
+            | Self::Models { azure: true }
+            | Self::Realtime { azure: true, .. } => Backend::Azure,
             Self::Messages { .. } => Backend::Anthropic,
             Self::Converse { .. } => Backend::Bedrock,
             Self::Generate { .. } => Backend::Gemini,
@@ -246,7 +303,9 @@ impl Operation {
     fn model(&self) -> Option<&str> {
         match self {
             Self::Chat { azure: Some(AzureRoute { deployment, .. }) } => deployment.as_deref(),
-            Self::Converse { model, .. } | Self::Generate { model, .. } => Some(model),
+            Self::Converse { model, .. } | Self::Generate { model, .. } | Self::Realtime { model, .. } => {
+                Some(model)
+            }
             _ => None,
         }
     }
