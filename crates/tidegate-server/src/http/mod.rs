@@ -4,6 +4,7 @@
 
 mod body;
 mod call;
+mod realtime;
 mod respond;
 mod surface;
 
@@ -18,7 +19,7 @@ use std::{
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::Service};
 use tidegate_engine::{Cause, HangUp, Meter};
-use tidegate_wire::{ErrorClass, WireError, auth::Secret, client::ClientDialect};
+use tidegate_wire::{ErrorClass, WireError, auth::Secret, client::ClientDialect, realtime::offered_key};
 
 pub(crate) use body::ReplyBody;
 use surface::Surface;
@@ -79,13 +80,22 @@ impl ConnectionService {
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
         let surface = Surface::of(&request);
         let client = Surface::client_of(&request);
+        let opens = realtime::is_at(request.uri().path()) && request.method() == Method::GET;
         let response = match refused_key(gateway, &request).filter(|_| !open) {
             Some(error) => {
-                if surface.is_some() {
+                if surface.is_some() || opens {
                     let recorder = Arc::clone(&gateway.recorder);
                     Meter::start(id.clone(), context.hang_up.clone(), recorder).refused(&error);
                 }
                 respond::error(client, &error)
+            }
+            None if opens => {
+                let gateway = gateway.clone();
+                let opening = realtime::Opening::of(&request);
+                return Box::pin(async move {
+                    let response = realtime::answer(&gateway, &context, &id, opening).await;
+                    Ok(finish(response, client, &id, running))
+                });
             }
             None => match surface {
                 Some(surface) => {
@@ -159,6 +169,7 @@ fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) 
         (_, "/v1/models" | "/models" | "/healthz" | "/readyz" | "/metrics") => {
             respond::wrong_method(client, "GET")
         }
+        (_, path) if realtime::is_at(path) => respond::wrong_method(client, "GET"),
         (method, path) => {
             let message = format!(
                 "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/messages and GET /v1/models are"
@@ -190,12 +201,15 @@ fn refused_key(gateway: &Gateway, request: &Request<Incoming>) -> Option<WireErr
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
             .map(|(_, key)| key)
     });
+    // A browser can't set header fields for a WebSocket.
+    let offered = Some(headers).filter(|_| realtime::is_at(request.uri().path())).and_then(offered_key);
     // Azure's and Anthropic's clients send their key in these.
     let given = match bearer {
         Some(Some(key)) => Some(key),
         Some(None) => return refused("the Authorization header is not of the form `Bearer KEY`"),
         None => headers.get("api-key").or_else(|| headers.get("x-api-key")).map(|value| value.as_bytes()),
     };
+    let given = given.or(offered.as_ref().map(|key| key.expose().as_bytes()));
     match given {
         None => refused("no key: send `Authorization: Bearer KEY` with the gateway's master key"),
         Some(given) if !same(given, expected) => refused("the key is not the gateway's master key"),

@@ -1,7 +1,7 @@
 //! Errors and small replies as HTTP: the one file that knows which status and headers they get.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, Version, header};
 use tidegate_wire::{ErrorClass, WireError, client::ClientDialect};
 
 use super::body::ReplyBody;
@@ -48,6 +48,23 @@ pub(crate) fn wrong_method(client: ClientDialect, allowed: &'static str) -> Resp
     let mut response = error(client, &wrong);
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// A path at which only another protocol is spoken. The fields that say so are HTTP/1.1's.
+pub(crate) fn upgrade_required(
+    client: ClientDialect,
+    wrong: &WireError,
+    version: Version,
+) -> Response<ReplyBody> {
+    let mut response = error(client, wrong);
+    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+    let headers = response.headers_mut();
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    if version < Version::HTTP_2 {
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    }
     response
 }
 

@@ -22,6 +22,7 @@ mod messages;
 mod naming;
 mod passing_on;
 mod paying;
+mod realtime;
 mod refusals;
 mod shapes_of_paths;
 mod stalled_callers;
