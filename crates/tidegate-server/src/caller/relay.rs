@@ -94,11 +94,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Relay<I> {
         if self.poll_end(cx).is_ready() {
             return self.over(cx);
         }
-        if self.ending.is_none()
-            && let Poll::Ready(error) = self.session.poll_deadline(cx)
-        {
-            self.end_with(&error);
-        }
+        self.look_at_deadline(cx);
         let mut turn = TURN;
         while turn > 0 {
             let (Ok(up), Ok(down)) = (self.pump_up(cx), self.pump_down(cx)) else {
@@ -117,7 +113,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Relay<I> {
                 }
             }
             if up + down == 0 {
-                // What has changed may have begun the wait for the end.
+                // What has come may have set another deadline, and begun the wait for the end.
+                if self.look_at_deadline(cx) {
+                    continue;
+                }
                 return match self.poll_end(cx) {
                     Poll::Ready(()) => self.over(cx),
                     Poll::Pending => Poll::Pending,
@@ -128,6 +127,18 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Relay<I> {
         // Others have theirs first.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether a deadline has passed, which ends the session.
+    fn look_at_deadline(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.caller_ended || self.backend_ended {
+            return false;
+        }
+        let passed = self.session.poll_deadline(cx);
+        if let Poll::Ready(error) = &passed {
+            self.end_with(error);
+        }
+        passed.is_ready()
     }
 
     /// Ends the session for this process's own sake: its backend is closed, and its caller told where it can be.

@@ -139,7 +139,8 @@ fn table(report: &Report) -> String {
         table.push_str(&format!("{:>24}", format!("{backend} p50 / p99")));
     }
     table.push('\n');
-    for phase in Phase::ALL {
+    let probed = |phase: &Phase| report.cells.iter().any(|cell| cell.phase() == *phase);
+    for phase in Phase::ALL.into_iter().filter(probed) {
         table.push_str(&format!("  {:<20}", phase.name().replace('_', " ")));
         for backend in BACKENDS {
             let cell = report.cells.iter().find(|cell| cell.phase() == phase && cell.backend() == backend);

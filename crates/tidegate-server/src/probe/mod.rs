@@ -9,6 +9,7 @@
 mod caller;
 mod embedded;
 mod report;
+mod session;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +45,8 @@ pub enum Phase {
     Stalled,
     /// The caller does not read and every buffer is full.
     CallerNotReading,
+    /// A realtime session is open, and nothing is asked in it.
+    IdleSession,
     /// The caller did not ask for a stream.
     NonStreaming,
     /// The gateway is going down and lets running calls finish.
@@ -52,7 +55,7 @@ pub enum Phase {
 
 impl Phase {
     /// All of them, in the order of a call.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connecting,
         Self::Sending,
         Self::AwaitingHeaders,
@@ -61,6 +64,7 @@ impl Phase {
         Self::InsideFrame,
         Self::Stalled,
         Self::CallerNotReading,
+        Self::IdleSession,
         Self::NonStreaming,
         Self::Draining,
     ];
@@ -76,6 +80,7 @@ impl Phase {
             Self::InsideFrame => "inside_frame",
             Self::Stalled => "stalled",
             Self::CallerNotReading => "caller_not_reading",
+            Self::IdleSession => "idle_session",
             Self::NonStreaming => "non_streaming",
             Self::Draining => "draining",
         }
@@ -85,7 +90,7 @@ impl Phase {
     fn scenario(self) -> &'static str {
         match self {
             // Decided by the listener that the gateway is pointed at.
-            Self::Connecting | Self::Sending => "tokens=3",
+            Self::Connecting | Self::Sending | Self::IdleSession => "tokens=3",
             Self::AwaitingHeaders | Self::NonStreaming => "headers_delay=60s",
             Self::BeforeFirstToken => "first_token_delay=60s",
             Self::BetweenFrames | Self::Draining => "tokens=100000,interval=5ms",
@@ -116,7 +121,10 @@ impl Phase {
     /// How many pieces of the stream the caller waits for before it hangs up, so that it has had some of the answer.
     fn frames_first(self, surface: Surface) -> usize {
         match (self, surface) {
-            (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, Surface::Chat) => 2,
+            (
+                Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled,
+                Surface::Chat | Surface::Realtime,
+            ) => 2,
             // The message's start, a block's, perhaps a ping.
             (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, _) => 5,
             _ => 0,
@@ -137,17 +145,20 @@ pub enum Surface {
     Chat,
     /// Anthropic's Messages.
     Messages,
+    /// OpenAI's realtime sessions.
+    Realtime,
 }
 
 impl Surface {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Realtime];
 
     /// Name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Messages => "messages",
+            Self::Realtime => "realtime",
         }
     }
 
@@ -155,7 +166,22 @@ impl Surface {
         match self {
             Self::Chat => "/v1/chat/completions",
             Self::Messages => "/v1/messages",
+            Self::Realtime => "/v1/realtime",
         }
+    }
+
+    /// Whether there is such a cell. Sessions are open over HTTP/1.1, with backends that have them; a goodbye is theirs, and can
+    /// be said only once they are open and where it does not wait behind what is not taken.
+    fn has(self, backend: &str, phase: Phase, hang_up: HangUp, http: u8) -> bool {
+        if self != Self::Realtime {
+            return phase != Phase::IdleSession && hang_up != HangUp::Goodbye;
+        }
+        let opening = matches!(phase, Phase::Connecting | Phase::AwaitingHeaders | Phase::Sending);
+        matches!(backend, "openai" | "azure")
+            && http == 1
+            && phase != Phase::NonStreaming
+            && !hang_up.is_http2()
+            && !(opening && hang_up == HangUp::Goodbye)
     }
 }
 
@@ -233,6 +259,9 @@ pub async fn run(
             for backend in &plan.backends {
                 for &phase in &plan.phases {
                     for &hang_up in &plan.hang_ups {
+                        if !surface.has(backend, phase, hang_up, http) {
+                            continue;
+                        }
                         wanted.push(Cell::new(backend.clone(), surface, phase, hang_up, http));
                     }
                 }
@@ -343,11 +372,17 @@ impl Call {
         let phase = cell.phase();
         let model = gateway.model(cell.backend(), phase, cell.http()).unwrap_or_default();
         let tag = format!("p{}", uuid::Uuid::now_v7().simple());
-        let body = request_body(&model, cell.surface(), phase, &tag);
         let began_ns = tidegate_sim::monotonic_ns();
         let wire = Wire::of(cell.hang_up(), gateway);
         let receive_buffer = (phase == Phase::CallerNotReading).then_some(SMALL_BUFFER);
-        let caller = Caller::send(&wire, cell.surface().path(), gateway.key(), body, receive_buffer).await?;
+        let path = cell.surface().path();
+        let caller = if cell.surface() == Surface::Realtime {
+            let path = session::path(path, &model, phase, &tag);
+            Caller::open_session(&wire, &path, gateway.key(), receive_buffer).await?
+        } else {
+            let body = request_body(&model, cell.surface(), phase, &tag);
+            Caller::send(&wire, path, gateway.key(), body, receive_buffer).await?
+        };
         Ok(Self { caller, tag: phase.is_tagged().then_some(tag), began_ns })
     }
 
@@ -363,11 +398,20 @@ impl Call {
         if !arrived {
             return Err(self.lost().await);
         }
+        if cell.surface() == Surface::Realtime && !matches!(phase, Phase::Connecting | Phase::AwaitingHeaders)
+        {
+            // Once it is open.
+            self.caller.read(0).await?;
+            self.caller.say(&session::first_words(phase, self.tag.as_deref().unwrap_or_default())).await?;
+        }
         match phase {
-            Phase::Connecting | Phase::AwaitingHeaders | Phase::NonStreaming => {}
+            Phase::Connecting | Phase::AwaitingHeaders | Phase::IdleSession | Phase::NonStreaming => {}
             // Until every buffer on the way is full.
             Phase::Sending => tokio::time::sleep(FILLING).await,
             Phase::CallerNotReading => self.await_blocked(simulator).await,
+            Phase::BeforeFirstToken if cell.surface() == Surface::Realtime => {
+                drop(self.caller.read_announcement().await?);
+            }
             _ => drop(self.caller.read(phase.frames_first(cell.surface())).await?),
         }
         if phase == Phase::InsideFrame || phase == Phase::Stalled {
