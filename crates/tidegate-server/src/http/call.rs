@@ -10,6 +10,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_config::Limits;
 use tidegate_engine::{Meter, Target};
 use tidegate_wire::{
@@ -47,7 +48,7 @@ pub(super) async fn answer(
         }
     };
     let call = prepare(gateway, id, outside, body, meter)?;
-    let streaming = call.streaming;
+    let (streaming, dropped) = (call.streaming, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
     // Of no use here, and they keep a read buffer.
@@ -58,7 +59,7 @@ pub(super) async fn answer(
         }
         let body =
             ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
-        return Ok(with_head(body, "text/event-stream; charset=utf-8"));
+        return Ok(with_head(body, "text/event-stream; charset=utf-8", &dropped));
     }
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
@@ -86,7 +87,7 @@ pub(super) async fn answer(
         }
         None => ReplyBody::whole(whole),
     };
-    Ok(with_head(body, "application/json"))
+    Ok(with_head(body, "application/json", &dropped))
 }
 
 /// A call that is ready to be sent.
@@ -96,6 +97,8 @@ struct Call {
     reply: Box<dyn Reply<Item = Bytes>>,
     meter: Meter,
     streaming: bool,
+    /// Parameters that were left out.
+    dropped: Vec<String>,
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
@@ -112,9 +115,9 @@ fn prepare(
         Ok((Arc::clone(target), target.endpoint.prepare(&inbound, model)?, inbound.stream))
     });
     match prepared {
-        Ok((target, Prepared { outbound, plan }, streaming)) => {
+        Ok((target, Prepared { outbound, plan, dropped }, streaming)) => {
             let reply = plan.reply(id, unix_seconds());
-            Ok(Call { target, outbound, reply, meter, streaming })
+            Ok(Call { target, outbound, reply, meter, streaming, dropped })
         }
         Err(error) => {
             meter.refused(&error);
@@ -123,7 +126,7 @@ fn prepare(
     }
 }
 
-fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody> {
+fn with_head(body: ReplyBody, content_type: &'static str, dropped: &[String]) -> Response<ReplyBody> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
@@ -132,8 +135,18 @@ fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody>
         // nginx and its kin buffer unless told not to.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     }
+    if !dropped.is_empty() {
+        // A name is whatever the caller's JSON had for one.
+        let names: Vec<_> = dropped.iter().map(|name| utf8_percent_encode(name, NAME).to_string()).collect();
+        if let Ok(names) = HeaderValue::try_from(names.join(", ")) {
+            headers.insert("x-tidegate-dropped-params", names);
+        }
+    }
     response
 }
+
+/// Names of parameters as a header field shows them.
+const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-');
 
 /// Why a request body has not been read.
 enum Unread {

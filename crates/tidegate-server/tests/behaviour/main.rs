@@ -16,6 +16,7 @@ mod backend_faults;
 mod caller_faults;
 mod detecting;
 mod drain;
+mod dropping;
 mod http2;
 mod listeners;
 mod messages;

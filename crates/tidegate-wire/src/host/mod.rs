@@ -174,6 +174,8 @@ pub struct Prepared {
     pub outbound: Outbound,
     /// How to read the answer.
     pub plan: ReplyPlan,
+    /// Parameters that the backend can't honour and that were left out, as the request allows. Mostly none.
+    pub dropped: Vec<String>,
 }
 
 /// How a backend's reply is to be read; made by [`Endpoint::prepare`].

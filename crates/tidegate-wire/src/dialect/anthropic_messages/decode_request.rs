@@ -69,6 +69,8 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, WireError> {
             .boolean("stream")?
             .unwrap_or(false)
             .then(|| StreamOptions { include_usage: Some(true), ..StreamOptions::default() }),
+        // Said outside what this dialect's own clients send.
+        drop_params: false,
         extras: fields.rest(),
     })
 }
