@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -15,7 +15,7 @@ use tidegate_config::Limits;
 use tidegate_engine::{Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
-    client::{Inbound, Outside},
+    client::{Inbound, Outside, is_of_use},
     host::Prepared,
     outbound::Outbound,
     reply::Reply,
@@ -35,7 +35,8 @@ pub(super) async fn answer(
     outside: Outside,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
-    let heartbeat = outside.client.heartbeat();
+    let client = outside.client;
+    let heartbeat = client.heartbeat();
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
     let body = match read(body, &gateway.limits).await {
@@ -51,15 +52,17 @@ pub(super) async fn answer(
     let (streaming, dropped) = (call.streaming, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
-    // Of no use here, and they keep a read buffer.
-    drop(exchange.take_headers());
+    let now = SystemTime::now();
+    // All of them would keep a read buffer.
+    let told = client.reply_headers(&exchange.take_headers().pick(is_of_use), now);
+    let head = Head { told, dropped };
     if streaming {
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
         }
         let body =
             ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
-        return Ok(with_head(body, "text/event-stream; charset=utf-8", &dropped));
+        return Ok(with_head(body, "text/event-stream; charset=utf-8", head));
     }
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
@@ -87,7 +90,7 @@ pub(super) async fn answer(
         }
         None => ReplyBody::whole(whole),
     };
-    Ok(with_head(body, "application/json", &dropped))
+    Ok(with_head(body, "application/json", head))
 }
 
 /// A call that is ready to be sent.
@@ -126,8 +129,18 @@ fn prepare(
     }
 }
 
-fn with_head(body: ReplyBody, content_type: &'static str, dropped: &[String]) -> Response<ReplyBody> {
+/// What the caller is told outside the body.
+struct Head {
+    /// By the backend.
+    told: HeaderMap,
+    /// Parameters that were left out.
+    dropped: Vec<String>,
+}
+
+fn with_head(body: ReplyBody, content_type: &'static str, head: Head) -> Response<ReplyBody> {
+    let Head { told, dropped } = head;
     let mut response = Response::new(body);
+    *response.headers_mut() = told;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if content_type.starts_with("text/event-stream") {

@@ -24,5 +24,6 @@ mod naming;
 mod passing_on;
 mod paying;
 mod refusals;
+mod reply_headers;
 mod shapes_of_paths;
 mod stalled_callers;
