@@ -136,6 +136,8 @@ fn decode_tool(value: Value, path: &str) -> Result<Tool, WireError> {
         tool.description = fields.string("description")?;
         tool.parameters = fields.take("input_schema");
         tool.strict = fields.boolean("strict")?;
+        // How finely its arguments are streamed, which no other API lets one choose. Clients set it for every tool.
+        fields.take("eager_input_streaming");
     }
     tool.extras = fields.rest();
     Ok(tool)
