@@ -195,6 +195,8 @@ pub struct ReplyPlan {
     pub choices: u32,
     /// The model as the caller named it, for replies whose dialect does not say.
     pub model: String,
+    /// Whether the answer comes as a tool call, since the backend has no form for what was asked.
+    pub answer_tool: bool,
 }
 
 impl HostRow {

@@ -12,8 +12,8 @@ use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
     dialect::{
-        anthropic_messages,
-        api::UNSUPPORTED_PARAMETER,
+        answer_tool, anthropic_messages,
+        api::{Api, UNSUPPORTED_PARAMETER},
         bedrock_converse::{self, EncodeOptions},
         gemini,
         openai_chat::{self, RequestShape},
@@ -35,10 +35,10 @@ impl Endpoint {
             return Err(self.cannot_count());
         }
         let mut dropped = Vec::new();
-        let body = if relayed {
-            self.relayed(inbound, model, &mut dropped)?
+        let (body, answer_tool) = if relayed {
+            (self.relayed(inbound, model, &mut dropped)?, false)
         } else {
-            self.encoded(&inbound.decode()?, model, &mut dropped)?
+            self.translated(&inbound.decode()?, model, &mut dropped)?
         };
         let plan = ReplyPlan {
             client: inbound.client,
@@ -48,6 +48,7 @@ impl Endpoint {
             include_usage: inbound.include_usage,
             choices: answers(Some(inbound.choices), &dropped),
             model: inbound.model.clone(),
+            answer_tool,
         };
         let own = HeaderMap::new();
         let passed = if relayed { &inbound.headers } else { &own };
@@ -74,6 +75,23 @@ impl Endpoint {
             dropped.push((*name).to_owned());
         }
         Ok(left.relay_body(shape))
+    }
+
+    /// The body in the backend's dialect, and whether it asks for the answer as a tool call.
+    fn translated(
+        &self,
+        request: &ChatRequest,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<(Bytes, bool), WireError> {
+        let needed = match self.host.dialect {
+            Dialect::AnthropicMessages => anthropic_messages::needs_answer_tool(request, model),
+            Dialect::BedrockConverse => bedrock_converse::needs_answer_tool(request, model),
+            Dialect::OpenaiChat | Dialect::Gemini => None,
+        };
+        let Some(forcing) = needed else { return Ok((self.encoded(request, model, dropped)?, false)) };
+        let request = answer_tool::with_tool(request.clone(), forcing, Api(self.host.name))?;
+        Ok((self.encoded(&request, model, dropped)?, true))
     }
 
     /// The body in the backend's dialect; where the request allows it, without what that can't honour.
@@ -120,7 +138,7 @@ impl Endpoint {
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
         let mut dropped = Vec::new();
-        let body = self.encoded(request, model, &mut dropped)?;
+        let (body, answer_tool) = self.translated(request, model, &mut dropped)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
@@ -129,6 +147,7 @@ impl Endpoint {
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
             choices: answers(request.limits.n, &dropped),
             model: request.model.clone(),
+            answer_tool,
         };
         Ok(Prepared { dropped, ..self.prepared(plan, model, body, &HeaderMap::new())? })
     }
