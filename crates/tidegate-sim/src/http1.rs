@@ -18,7 +18,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::control;
 use crate::journal::{Call, ClosedHow, Phase, Settled};
-use crate::plan::Head;
+use crate::plan::{Head, Plan};
 use crate::play::{End, Outlet, play};
 use crate::provider::Order;
 use crate::realtime;
@@ -110,7 +110,7 @@ impl Connection {
         let script = match (realtime::switching(&parts.headers), order.session(&call)) {
             (Some(head), Ok(script)) => Ok((head, script)),
             (_, Err(plan)) => Err(plan),
-            (None, Ok(_)) => Err(crate::plan::Plan::prompt_answer(Head::new(426, "text/plain"), "")),
+            (None, Ok(_)) => Err(Box::new(Plan::prompt_answer(Head::new(426, "text/plain"), ""))),
         };
         let (head, script) = match script {
             Ok(accepted) => accepted,

@@ -61,9 +61,12 @@ pub(crate) async fn serve(
     if let Err(how) = session.run(&mut script, call).await {
         call.closed(how);
         if matches!(how, ClosedHow::Goodbye(_)) {
-            // The peer may not wait for it.
-            let _gone = session.writer.write_all(&goodbye(1000)).await;
-            let _gone = session.writer.shutdown().await;
+            // The peer may take no more of what there is, or not wait for it.
+            let words = async {
+                session.writer.write_all(&goodbye(1000)).await?;
+                session.writer.shutdown().await
+            };
+            let _gone = tokio::time::timeout(FAREWELL, words).await;
         }
     }
 }
@@ -257,6 +260,8 @@ fn take_frame(read: &mut BytesMut) -> Option<(u8, Vec<u8>)> {
 
 /// RFC 6455, section 1.3.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+/// How long a peer that has said goodbye may take to take the answer.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// How long the answer to a close frame is waited for.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Messages that are put away while an answer is played: no more are read then.

@@ -54,8 +54,8 @@ impl<S: Read + Write> Session<S> {
         self.0.send(&frame(0x88, &1000_u16.to_be_bytes()));
     }
 
-    /// The next frame: its first byte and its payload. `None`: the connection has ended.
-    fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+    /// The next frame. `None`: the connection has ended.
+    fn frame(&mut self) -> Option<Frame> {
         let head = self.0.exactly(2)?;
         let length = match head[1] {
             126 => u64::from(u16::from_be_bytes(self.0.exactly(2)?.try_into().unwrap())),
@@ -324,10 +324,13 @@ fn a_backend_that_does_not_answer_a_goodbye_is_closed_soon_all_the_same() {
     assert_eq!(setup.only_record().outcome, Outcome::Complete, "nothing was under way");
 }
 
+/// First byte and payload of a frame.
+type Frame = (u8, Vec<u8>);
+
 /// What a caller and the record of its session see of a backend that ends it.
 fn ended_by(
     script: impl Fn(usize, &mut TcpStream) + Send + Sync + 'static,
-) -> (Vec<(u8, Vec<u8>)>, Option<u16>, CallRecord) {
+) -> (Vec<Frame>, Option<u16>, CallRecord) {
     let backend = Scripted::start(script);
     let mut setup = Setup::builder().backend(backend.address).start();
     let mut session = Session::open(&setup, "model=openai/m");
@@ -629,7 +632,9 @@ fn deadlines_of_a_session_count_while_something_is_awaited_of_its_backend() {
         // Nothing is under way: nothing is late.
         pause(Duration::from_millis(400));
         session.ask(scenario);
+        let asked = Instant::now();
         assert_eq!(session.end(), Some(1014), "{clocks}");
+        assert!(asked.elapsed() < Duration::from_secs(2), "{clocks}: {:?}", asked.elapsed());
         setup.stopped("late");
         assert_eq!(setup.only_record().outcome, Outcome::Deadline(clock));
     }

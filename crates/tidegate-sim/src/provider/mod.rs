@@ -114,21 +114,22 @@ impl Order {
     }
 
     /// The session that it asks for, or the answer that refuses it.
-    pub(crate) fn session(self, call: &Call) -> Result<realtime::Script, Plan> {
+    pub(crate) fn session(self, call: &Call) -> Result<realtime::Script, Box<Plan>> {
         let backend = self.operation.backend();
         if let Some(refusal) = self.identity.refusal(backend) {
-            return Err(refusal);
+            return Err(Box::new(refusal));
         }
         let Operation::Realtime { model, sim, .. } = self.operation else {
-            return Err(errors::unknown_url(backend));
+            return Err(Box::new(errors::unknown_url(backend)));
         };
         let scenario = self.scenario.and_then(|scenario| scenario.with(sim.as_deref().unwrap_or_default()));
-        let scenario = scenario.map_err(|error| errors::bad_request(backend, &error.to_string()))?;
+        let scenario =
+            scenario.map_err(|error| Box::new(errors::bad_request(backend, &error.to_string())))?;
         if let Some(tag) = &scenario.tag {
             call.tag(tag);
         }
         match scenario.error {
-            Some(status) => Err(errors::scenario_error(backend, status, &model, scenario)),
+            Some(status) => Err(Box::new(errors::scenario_error(backend, status, &model, scenario))),
             None => Ok(realtime::Script::new(model, scenario)),
         }
     }
