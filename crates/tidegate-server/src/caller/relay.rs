@@ -170,7 +170,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Relay<I> {
                         moved += sent;
                     }
                     // What it said before is still read, its end among it.
-                    Poll::Ready(_) => self.up.clear(),
+                    Poll::Ready(_) => {
+                        moved += self.up.len();
+                        self.up.clear();
+                    }
                     Poll::Pending => return Ok(moved),
                 }
             }

@@ -30,12 +30,14 @@ impl Ask {
         let (mut model, mut parameters, mut transcribes) = (None, Vec::new(), false);
         for parameter in query.unwrap_or_default().split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            match name {
+            // As loosely as any backend may read it: what is resolved here must not be said to it in another spelling.
+            let name = decoded(name).to_ascii_lowercase();
+            match name.as_str() {
                 "model" | "deployment" => model = Some(decoded(value)),
                 // The version is the operator's to choose, as everywhere.
                 "api-version" => {}
                 _ => {
-                    transcribes |= name == "intent" && value == "transcription";
+                    transcribes |= name == "intent" && decoded(value) == "transcription";
                     parameters.push(parameter.to_owned());
                 }
             }

@@ -39,6 +39,19 @@ fn the_model_is_named_in_the_query_by_either_name() {
 }
 
 #[test]
+fn no_spelling_names_the_backend_another_model() {
+    let openai = endpoint("openai", None, None);
+    for query in [
+        "Model=other&model=m",
+        "m%6Fdel=other&model=m",
+        "model=m&DEPLOYMENT=m",
+        "%64eployment=x&model=m&model=m",
+    ] {
+        assert_eq!(url(&openai, query), "https://api.openai.com/v1/realtime?model=the%2Fmodel", "{query}");
+    }
+}
+
+#[test]
 fn a_browser_offers_its_key_and_the_preview_as_subprotocols() {
     let offered = "realtime, openai-insecure-api-key.sk-1, openai-beta.realtime-v1";
     let browser = headers(&[("sec-websocket-protocol", offered)]);
