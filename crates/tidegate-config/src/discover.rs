@@ -4,7 +4,7 @@
 //! unset. Never quotes a value. Called by `config::load` when no file is named.
 
 use tidegate::{
-    AwsChains, Key,
+    CredentialSources, Key,
     environment::{self, NO_HOSTS, Verdict},
 };
 use tidegate_wire::auth::Secret;
@@ -40,11 +40,11 @@ impl Config {
         if !self.hosts_discovered {
             return Ok((self, problems));
         }
-        let chains = AwsChains::default();
+        let sources = CredentialSources::new(&self.connect);
         for (name, host) in std::mem::take(&mut self.hosts) {
             if matches!(host.key, Key::AwsChain(_))
                 && host.region.is_none()
-                && let Err(error) = host.target(&chains).await
+                && let Err(error) = host.target(&sources).await
             {
                 let message = format!("no host {name}: {}", error.message());
                 problems.push(Problem::nowhere(Severity::Warning, "environment", "", message));

@@ -6,12 +6,13 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header, uri::PathAndQuery};
+use http::{HeaderValue, Request, StatusCode, header, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use tidegate_wire::{
     WireError,
@@ -23,9 +24,10 @@ use tidegate_wire::{
 use tokio::time::Instant;
 
 use crate::{
-    Credentials, Engine, HttpVersion, Target,
+    Credentials, Engine, HttpVersion, Origin, Target,
     clocks::{Alarm, Clock},
     connection::{Body, Connection, Head, Headers, Home},
+    credentials::Renewed,
     meter::Meter,
 };
 
@@ -87,12 +89,17 @@ impl Engine {
         alarm: &mut Alarm,
         meter: &mut Meter,
     ) -> Result<(Head, Body), Failure> {
+        let mut lent = None;
         match &target.credentials {
             Credentials::Static(credential) => authenticate(outbound, credential)?,
-            Credentials::Aws(chain) => {
-                // Boxed here and below: what few calls go through must not make every call's future large.
-                let credential = timed(alarm, Box::pin(chain.fresh())).await?;
-                authenticate(outbound, &Credential::Aws(credential))?;
+            Credentials::Renewed(renewed) => {
+                let credential = match renewed.ready() {
+                    Some(credential) => credential,
+                    // Boxed here and below: what few calls go through must not make every call's future large.
+                    None => timed(alarm, Box::pin(self.awaited(target, renewed))).await?,
+                };
+                authenticate(outbound, &credential)?;
+                lent = Some((renewed, credential));
             }
         }
         let agent = HeaderValue::from_static(USER_AGENT);
@@ -109,7 +116,7 @@ impl Engine {
             let sent = match connection {
                 Connection::H1(connection) => {
                     fresh = connection.is_used();
-                    let head = self.h1_head(target, outbound);
+                    let head = self.h1_head(&target.origin, outbound);
                     let home = Home { pool: self.inner.pool.clone(), origin: target.origin.clone() };
                     timed(alarm, connection.send(head, outbound.body.clone(), home)).await?
                 }
@@ -136,6 +143,11 @@ impl Engine {
             if head.status.is_success() {
                 return Ok((head, body));
             }
+            if head.status == StatusCode::UNAUTHORIZED
+                && let Some((renewed, credential)) = &lent
+            {
+                renewed.refused(credential);
+            }
             return Err(Box::pin(refusal(target, head, body, alarm)).await);
         }
     }
@@ -154,6 +166,13 @@ impl Engine {
         if target.http == HttpVersion::Http2 { None } else { pool.take(&target.origin).map(Connection::H1) }
     }
 
+    /// The first credential, or the next after one that has expired before another could be had.
+    async fn awaited(&self, target: &Target, renewed: &Renewed) -> Result<Arc<Credential>, WireError> {
+        renewed.fresh().await.map_err(|error| {
+            WireError::new(error.class(), format!("{}: {}", target.endpoint.host.name, error.message()))
+        })
+    }
+
     async fn open(&self, target: &Target) -> Result<Connection, WireError> {
         let connection = self.inner.connector.connect(&target.origin, target.http).await?;
         if let Connection::H2(handle) = &connection {
@@ -162,9 +181,9 @@ impl Engine {
         Ok(connection)
     }
 
-    fn h1_head(&self, target: &Target, outbound: &Outbound) -> Vec<u8> {
-        let start = |path: &str| RequestHead::new(&outbound.method, path, target.origin.authority());
-        let mut head = match self.inner.connector.plain_proxy(&target.origin) {
+    pub(crate) fn h1_head(&self, origin: &Origin, outbound: &Outbound) -> Vec<u8> {
+        let start = |path: &str| RequestHead::new(&outbound.method, path, origin.authority());
+        let mut head = match self.inner.connector.plain_proxy(origin) {
             None => start(outbound.uri.path_and_query().map_or("/", PathAndQuery::as_str)),
             Some(proxy) => {
                 let mut head = start(&outbound.uri.to_string());

@@ -2,18 +2,21 @@
 //!
 //! The one description that everybody makes: users by hand, `environment.rs` from variables, the gateway from its file. Never
 //! sends anything; looks up AWS credentials only for a host that leaves them to the default chain, and only when it is made
-//! ready ([`Host::target`]).
+//! ready ([`Host::target`]). Tokens are fetched at the first call.
 
 use std::fmt;
 
 use http::{HeaderMap, HeaderName};
-use tidegate_engine::{Clocks, Credentials, HttpVersion, Target, credentials::AwsSource};
+use tidegate_engine::{
+    Clocks, Credentials, HttpVersion, Target,
+    credentials::{AwsSource, EntraSource},
+};
 use tidegate_wire::{
     auth::{AwsCredential, Credential, Secret},
     host::{AuthScheme, HOSTS, HostRow, Place, Quirk, row},
 };
 
-use crate::{AwsChains, Error, environment, model, settings};
+use crate::{CredentialSources, Error, environment, model, settings};
 
 /// A backend: which kind, where, and how to authenticate there.
 ///
@@ -72,6 +75,8 @@ pub enum Key {
     },
     /// Whatever the AWS default chain finds, renewed before it expires.
     AwsChain(AwsSource),
+    /// Tokens of Entra ID, renewed before they expire.
+    Entra(EntraSource),
 }
 
 /// Something that a host can't be called without.
@@ -223,6 +228,24 @@ impl Host {
         self.key(Key::AwsChain(source))
     }
 
+    /// Tokens of Entra ID, of this source, in the place of any other credential. They are fetched at the first call, and renewed
+    /// before they expire.
+    ///
+    /// ```
+    /// use tidegate::{EntraIdentity, EntraSource, Host};
+    ///
+    /// let identity = EntraIdentity::ManagedIdentity { client_id: None };
+    /// let host = Host::of_kind("azure")?
+    ///     .base_url("https://NAME.openai.azure.com")
+    ///     .entra(EntraSource { identity, ..EntraSource::default() });
+    /// host.check()?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn entra(self, source: EntraSource) -> Self {
+        self.key(Key::Entra(source))
+    }
+
     /// How to authenticate.
     #[must_use]
     pub fn key(mut self, key: Key) -> Self {
@@ -305,7 +328,7 @@ impl Host {
             Key::AwsKeys { .. } => true,
             // It finds one.
             Key::AwsChain(_) => false,
-            Key::None | Key::ApiKey(_) | Key::Token(_) => filled_in("{region}"),
+            Key::None | Key::ApiKey(_) | Key::Token(_) | Key::Entra(_) => filled_in("{region}"),
         };
         [
             (Missing::BaseUrl, !own_url && default.is_none()),
@@ -326,6 +349,12 @@ impl Host {
         let aws = matches!(self.key, Key::AwsKeys { .. } | Key::AwsChain(_));
         if aws && !matches!(self.kind.auth, AuthScheme::Aws { .. }) {
             return Err(Error::configuration(format!("{} takes no AWS credentials", self.kind.name)));
+        }
+        if let Key::Entra(source) = &self.key {
+            if self.kind.entra_scope.is_none() {
+                return Err(Error::configuration(format!("{} takes no tokens of Entra ID", self.kind.name)));
+            }
+            settings::entra(source).map_err(|(setting, why)| wrong(setting, &why))?;
         }
         if let Some(missing) = self.missing().first() {
             return Err(Error::configuration(environment::lack(self.kind, *missing)));
@@ -356,14 +385,17 @@ impl Host {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the look-up of AWS credentials; nothing is held.
-    pub async fn target(&self, chains: &AwsChains) -> Result<Target, Error> {
+    pub async fn target(&self, sources: &CredentialSources) -> Result<Target, Error> {
         self.check()?;
         let region = self.region.as_deref();
         match &self.key {
             Key::AwsChain(source) => {
-                let chain = chains.chain(source, region, self.service()).await?;
-                let region = chain.region().to_owned();
-                self.target_with(Credentials::Aws(chain), Some(&region))
+                let aws = sources.aws(source, region, self.service()).await?;
+                self.target_with(Credentials::Renewed(aws.credential), Some(&aws.region))
+            }
+            Key::Entra(source) => {
+                let scope = self.kind.entra_scope.unwrap_or_default();
+                self.target_with(Credentials::Renewed(sources.entra(source, scope)), region)
             }
             _ => self.target_with(Credentials::Static(self.credential()), region),
         }
@@ -395,7 +427,7 @@ impl Host {
                     service: self.service(),
                 })
             }
-            (Key::None | Key::AwsChain(_), _) => Credential::Anonymous,
+            (Key::None | Key::AwsChain(_) | Key::Entra(_), _) => Credential::Anonymous,
         }
     }
 

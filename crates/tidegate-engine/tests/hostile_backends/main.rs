@@ -11,6 +11,8 @@
 
 mod support;
 
+mod credentials;
+mod entra;
 mod floods;
 mod hanging_up;
 mod replies;
