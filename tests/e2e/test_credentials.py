@@ -191,6 +191,35 @@ def test_renewal_before_the_end_a_failure_that_is_said_once_and_its_end(cloud):
         assert "token-" not in "".join(running.lines()) and "a-header" not in "".join(running.lines())
 
 
+def test_the_service_account_of_a_machine_and_the_project_whose_quota_counts(cloud, tmp_path):
+    cloud.answers["/computeMetadata/v1/instance/service-accounts/default/token"] = lambda _: {
+        "access_token": "a.google.token",
+        "expires_in": 3599,
+        "token_type": "Bearer",
+    }
+    part = {"content": {"role": "model", "parts": [{"text": "ebb"}]}, "finishReason": "STOP"}
+    cloud.answers["/models/"] = lambda _: {"candidates": [part], "usageMetadata": {}}
+    file = tmp_path / "tidegate.yaml"
+    file.write_text(f'listen: 127.0.0.1:0\nhosts: {{ vertex_ai: {{ base_url: "{cloud.url}", quota_project: a-quota }} }}\n')
+    with gateway("--config", str(file), GCE_METADATA_HOST=cloud.host) as running:
+        assert [running.ask("vertex_ai/gemini")[0] for _ in range(2)] == [200, 200]
+    (asked,) = cloud.asked_at("/computeMetadata")
+    assert asked[2].get("metadata-flavor") == "Google" and "cloud%2Dplatform" in asked[1]
+    for call in cloud.asked_at("/models/"):
+        assert call[2]["authorization"] == "Bearer a.google.token" and call[2]["x-goog-user-project"] == "a-quota"
+
+
+def test_without_a_file_and_a_metadata_server_it_is_said_what_to_set(cloud, tmp_path):
+    file = tmp_path / "tidegate.yaml"
+    file.write_text(f'listen: 127.0.0.1:0\nhosts: {{ vertex_ai: {{ base_url: "{cloud.url}", quota_project: a-quota }} }}\n')
+    # A server that knows nothing of that.
+    with gateway("--config", str(file), GCE_METADATA_HOST=cloud.host) as running:
+        status, said = running.ask("vertex_ai/gemini")
+    message = said["error"]["message"]
+    assert status == 502 and message.startswith("vertex_ai: no credential from Google's application default"), message
+    assert "GOOGLE_APPLICATION_CREDENTIALS" in message and "status 404" in message
+
+
 def converse(cloud):
     cloud.answers["/model/"] = lambda _: CONVERSE
 

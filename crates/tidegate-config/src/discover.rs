@@ -27,7 +27,8 @@ pub(super) fn discover(environment: Environment<'_>) -> Loaded {
 }
 
 impl Config {
-    /// Without the hosts of the environment that could not be called, as the AWS default chain knows no region for them: their
+    /// Without the hosts of the environment that could not be called, as the AWS default chain knows no region or Google's
+    /// credentials no project for them: their
     /// variables may be meant for other tools, and are no reason to serve nothing. Each is a warning. Hosts of a file stay.
     ///
     /// # Errors
@@ -42,10 +43,12 @@ impl Config {
         }
         let sources = CredentialSources::new(&self.connect);
         for (name, host) in std::mem::take(&mut self.hosts) {
-            if matches!(host.key, Key::AwsChain(_))
-                && host.region.is_none()
-                && let Err(error) = host.target(&sources).await
-            {
+            let unsure = match host.key {
+                Key::AwsChain(_) => host.region.is_none(),
+                Key::Google(_) => true,
+                _ => false,
+            };
+            if unsure && let Err(error) = host.target(&sources).await {
                 let message = format!("no host {name}: {}", error.message());
                 problems.push(Problem::nowhere(Severity::Warning, "environment", "", message));
             } else {

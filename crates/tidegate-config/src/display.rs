@@ -82,6 +82,9 @@ fn write_host(f: &mut impl Write, name: &str, host: &Host) -> fmt::Result {
     writeln!(f, "  {}:\n    kind: {}", quoted(name), host.kind.name)?;
     match host.url() {
         Some(url) => writeln!(f, "    base_url: {}", quoted(&url))?,
+        None if host.kind.google_scope.is_some() => {
+            writeln!(f, "    # base_url and project: from Google's application default credentials")?;
+        }
         None => writeln!(f, "    # base_url and region: from the AWS default chain")?,
     }
     if let Some(version) = &host.api_version {
@@ -133,6 +136,16 @@ fn write_key(f: &mut impl Write, key: &Key) -> fmt::Result {
             }
         }
         Key::Entra(source) => write_entra(f, source),
+        Key::Google(source) => {
+            writeln!(f, "    # credentials: {source}")?;
+            if let Some(file) = &source.credentials_file {
+                writeln!(f, "    credentials_file: {}", quoted(&file.to_string_lossy()))?;
+            }
+            match &source.quota_project {
+                Some(project) => writeln!(f, "    quota_project: {}", quoted(project)),
+                None => Ok(()),
+            }
+        }
         Key::AwsKeys { session_token, .. } => {
             writeln!(f, "    access_key_id: {REDACTED}\n    secret_access_key: {REDACTED}")?;
             match session_token {

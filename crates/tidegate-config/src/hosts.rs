@@ -3,7 +3,11 @@
 //! Which keys a host has depends on how its kind authenticates; the kinds themselves are rows of `tidegate-wire`, and what a host
 //! needs and what its settings may be is the SDK crate's to say. Here is where in the file it stands. Called by `sections.rs`.
 
-use tidegate::{AwsRole, AwsSource, EntraIdentity, EntraSource, Host, Key, Missing, environment, settings};
+use std::path::PathBuf;
+
+use tidegate::{
+    AwsRole, AwsSource, EntraIdentity, EntraSource, GoogleSource, Host, Key, Missing, environment, settings,
+};
 use tidegate_engine::{Clocks, HttpVersion};
 use tidegate_wire::{
     auth::Secret,
@@ -37,7 +41,8 @@ fn host(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<Host> 
         Some(row) => {
             let account = names_account(row).then(|| row.account_name());
             let entra = row.entra_scope.map_or(&[][..], |_| ENTRA_KEYS);
-            COMMON_KEYS.iter().chain(keys(row.auth)).chain(entra).copied().chain(account).collect()
+            let adc = row.google_scope.map_or(&[][..], |_| ADC_KEYS);
+            COMMON_KEYS.iter().chain(keys(row.auth)).chain(entra).chain(adc).copied().chain(account).collect()
         }
         None => COMMON_KEYS.iter().chain(AZURE_KEYS).chain(ENTRA_KEYS).chain(AWS_KEYS).copied().collect(),
     };
@@ -66,6 +71,17 @@ fn host(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<Host> 
     }
     host.missing().into_iter().for_each(|what| missing(what, host.kind, &section, report));
     Some(host)
+}
+
+/// The file that a credential is in.
+pub(super) fn file_of(key: &mut Key) -> Option<&mut PathBuf> {
+    match key {
+        Key::Google(GoogleSource { credentials_file, .. }) => credentials_file.as_mut(),
+        Key::Entra(EntraSource { identity: EntraIdentity::WorkloadIdentity { token_file, .. }, .. }) => {
+            token_file.as_mut()
+        }
+        _ => None,
+    }
 }
 
 /// Says where in the file something has to be added.
@@ -238,7 +254,24 @@ fn google(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
     if let Some(field) = section.field("location") {
         host.region = Some(field.parse(report, settings::region).unwrap_or_default());
     }
-    host.key = key_or_token(section, report);
+    let given = key_or_token(section, report);
+    let adc = ADC_KEYS.iter().find(|key| section.field(key).is_some());
+    if given == Key::None && (adc.is_some() || host.base_url.is_none()) && host.kind.google_scope.is_some() {
+        let credentials_file = section.path_buf("credentials_file", report);
+        let quota_project =
+            section.field("quota_project").and_then(|field| field.parse(report, settings::account));
+        host.key = Key::Google(GoogleSource { credentials_file, quota_project });
+        return;
+    }
+    if let Some(adc) = adc {
+        let other = if section.field("api_key").is_some() { "api_key" } else { "token" };
+        report.error(
+            section.position,
+            section.path(),
+            format!("{other} and {adc} exclude each other; remove one"),
+        );
+    }
+    host.key = given;
 }
 
 fn key_or_token(section: &Section<'_>, report: &mut Report<'_>) -> Key {
@@ -380,6 +413,8 @@ const ENTRA_KEYS: &[&str] =
     &["entra", "tenant_id", "client_id", "client_secret", "token_file", "scope", "authority_host"];
 /// Those of them that say who asks.
 const ENTRA_IDENTITY_KEYS: &[&str] = &["tenant_id", "client_id", "client_secret", "token_file"];
+/// Of hosts that take tokens of Google Cloud.
+const ADC_KEYS: &[&str] = &["credentials_file", "quota_project"];
 const ANTHROPIC_KEYS: &[&str] = &["api_key", "token"];
 const GOOGLE_KEYS: &[&str] = &["api_key", "token", "location"];
 const AWS_KEYS: &[&str] = &[

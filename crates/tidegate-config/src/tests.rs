@@ -409,6 +409,31 @@ hosts:
     assert_eq!(again.to_string(), shown);
 }
 
+#[tokio::test]
+async fn a_file_of_google_credentials_is_found_from_the_folder_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let account = r#"{"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r",
+        "quota_project_id": "a-project"}"#;
+    std::fs::write(folder.path().join("google.json"), account).unwrap();
+    let file = folder.path().join("tidegate.yaml");
+    let text = "hosts: { vertex_ai: { location: europe-west4, credentials_file: google.json } }";
+    std::fs::write(&file, text).unwrap();
+    let config = config(crate::load(Some(&file), &no_variables));
+    let shown = config.to_string();
+    assert!(shown.contains("# credentials: Google's application default credentials in"), "{shown}");
+    let targets = config.targets().await.unwrap_or_else(|problems| panic!("{:#?}", lines(&problems)));
+    let Ok((target, _)) = targets.resolve("vertex_ai/gemini") else { panic!("not resolved") };
+    assert!(matches!(target.credentials, Credentials::Renewed(_)));
+    assert!(target.endpoint.base_url.contains("/projects/a-project/locations/europe-west4/"));
+    assert_eq!(target.endpoint.headers["x-goog-user-project"], "a-project");
+    let two = parse(
+        "t.yaml",
+        "hosts: { vertex_ai: { project: p, location: l, token: t, credentials_file: f } }",
+        &no_variables,
+    );
+    assert!(lines(&two.problems).join("").contains("token and credentials_file exclude each other"));
+}
+
 #[test]
 fn what_entra_lacks_or_has_too_much_is_said() {
     let said = |fields: &str| {

@@ -13,7 +13,8 @@ use pyo3::{
 };
 use serde_json::{Map, Value};
 use tidegate::{
-    AwsRole, AwsSource, ChatRequest, Clocks, EntraIdentity, EntraSource, Host, Missing, Secret, model,
+    AwsRole, AwsSource, ChatRequest, Clocks, EntraIdentity, EntraSource, GoogleSource, Host, Missing, Secret,
+    model,
 };
 use tidegate_wire::{
     WireError,
@@ -163,6 +164,12 @@ fn with_settings(
     if let Some(region) = settings.text("aws_region_name")?.or(region) {
         host = host.region(region);
     }
+    if let Some(project) = settings.text("vertex_project")? {
+        host = host.account(project);
+    }
+    if let Some(location) = settings.text("vertex_location")? {
+        host = host.region(location);
+    }
     for (name, value) in settings.headers()? {
         host = host.header(name, value);
     }
@@ -237,6 +244,17 @@ impl<'py> Settings<'py> {
         }
         if let Some(source) = self.entra(py)? {
             return Ok(found.entra(source));
+        }
+        if let Some(file) = self.text("vertex_credentials")? {
+            if file.trim_start().starts_with('{') {
+                return Err(error::bad_argument(
+                    py,
+                    "vertex_credentials",
+                    "is the path of a file, not what is in it",
+                ));
+            }
+            let credentials_file = Some(file.into());
+            return Ok(found.google(GoogleSource { credentials_file, quota_project: None }));
         }
         let session = self.text("aws_session_token")?;
         let source = self.aws_source(py)?;

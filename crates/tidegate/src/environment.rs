@@ -11,7 +11,7 @@ use tidegate_wire::{
     host::{AuthScheme, HOSTS, HostRow, Quirk, Variables, row},
 };
 
-use crate::{AwsSource, EntraIdentity, EntraSource, Host, Key, Missing, settings};
+use crate::{AwsSource, EntraIdentity, EntraSource, GoogleSource, Host, Key, Missing, settings};
 
 /// Looks a variable up.
 pub type Lookup<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -71,7 +71,7 @@ impl fmt::Display for Note {
 /// | `azure` | `AZURE_API_KEY` or `AZURE_OPENAI_API_KEY`, else `AZURE_AD_TOKEN` or `AZURE_OPENAI_AD_TOKEN`, else Entra ID by the variables of Azure's own clients (`docs/credentials.md`); `AZURE_API_BASE` or `AZURE_OPENAI_ENDPOINT`; `AZURE_API_VERSION` or `OPENAI_API_VERSION` (without one, the v1 surface) |
 /// | `bedrock` | the first of `AWS_BEARER_TOKEN_BEDROCK`, `AWS_ACCESS_KEY_ID` with `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, `AWS_PROFILE`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or `..._FULL_URI`; `AWS_REGION`, `AWS_DEFAULT_REGION` or `AWS_REGION_NAME` |
 /// | `gemini` | `GEMINI_API_KEY` or `GOOGLE_API_KEY` |
-/// | `vertex_ai` | `VERTEXAI_ACCESS_TOKEN`; `VERTEXAI_PROJECT` or `GOOGLE_CLOUD_PROJECT`; `VERTEXAI_LOCATION`, `VERTEX_LOCATION` or `GOOGLE_CLOUD_LOCATION` |
+/// | `vertex_ai` | `VERTEXAI_ACCESS_TOKEN`, else application default credentials (`docs/credentials.md`) where `GOOGLE_APPLICATION_CREDENTIALS`, `VERTEXAI_PROJECT` or `VERTEXAI_LOCATION` is there; `VERTEXAI_PROJECT` or `GOOGLE_CLOUD_PROJECT`; `VERTEXAI_LOCATION`, `VERTEX_LOCATION` or `GOOGLE_CLOUD_LOCATION` |
 /// | every other | those of its row in `docs/hosts.md` |
 ///
 /// ```
@@ -183,9 +183,12 @@ impl Reading {
         // A key that is there by itself does not mean a server on this machine: Ollama's is for its cloud.
         let local = kind.has(Quirk::OwnServer) && kind.default_base_url.is_some();
         let by_key = key.as_ref().map(|(name, _)| *name).filter(|_| !local);
+        let adc = search.google(kind);
+        let by_key = by_key.or(adc.as_ref().and_then(|(opens, _)| *opens));
         reading.opened_by = by_key.or(base_url.as_ref().map(|(name, _)| *name));
         if let (Some((name, _)), None) = (&base_url, &key)
             && !(kind.entra_scope.is_some() && search.entra().is_some())
+            && adc.as_ref().is_none_or(|(_, source)| source.credentials_file.is_none())
             && matches!(kind.auth, AuthScheme::Bearer | AuthScheme::Anthropic | AuthScheme::Google)
             && !kind.has(Quirk::OwnServer)
         {
@@ -197,6 +200,10 @@ impl Reading {
         let entra = || kind.entra_scope.and_then(|_| search.entra()).map(Key::Entra);
         if let Some(key) = key.map(|(_, key)| key).or_else(entra) {
             reading.host.key = key;
+        } else if let Some((_, source)) = adc {
+            // Another server wants none but what is said so plainly.
+            let wanted = base_url.is_none() || source.credentials_file.is_some();
+            reading.host.key = if wanted { Key::Google(source) } else { Key::None };
         }
         reading.host.base_url = reading.value(base_url, base_url_of);
         reading.host.api_version = reading.value(search.first(variables.api_version), settings::api_version);
@@ -292,6 +299,21 @@ impl Search<'_> {
         Some(EntraSource { identity, scope: value(AZURE_SCOPE), authority_host: value(AZURE_AUTHORITY_HOST) })
     }
 
+    /// What the environment says of Google's application default credentials, for a kind that takes them, and the variable that
+    /// shows that a host is wanted. The credentials are other tools' too: by themselves, without a location, they open none.
+    fn google(&self, kind: &HostRow) -> Option<(Option<&'static str>, GoogleSource)> {
+        kind.google_scope?;
+        let file = self.first(&[GOOGLE_APPLICATION_CREDENTIALS]);
+        let by_file =
+            file.as_ref().and(self.first(kind.variables.region)).map(|_| GOOGLE_APPLICATION_CREDENTIALS);
+        let by_place = || {
+            self.first(&["VERTEXAI_PROJECT", "VERTEXAI_LOCATION", "VERTEX_LOCATION"]).map(|(name, _)| name)
+        };
+        let opens = by_file.or_else(by_place);
+        let credentials_file = file.map(|(_, file)| file.into());
+        Some((opens, GoogleSource { credentials_file, quota_project: None }))
+    }
+
     /// By the name of the class of Azure's clients that it is.
     fn entra_identity(&self, name: &str) -> Option<EntraIdentity> {
         let client_id = || self.first(&["AZURE_CLIENT_ID"]).map(|(_, id)| id);
@@ -368,6 +390,7 @@ const AWS_ROLES: &[&str] = &[
 ];
 /// Azure's own: which identity its clients are to use.
 const AZURE_TOKEN_CREDENTIALS: &str = "AZURE_TOKEN_CREDENTIALS";
+const GOOGLE_APPLICATION_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
 const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
 /// LiteLLM's.
 const AZURE_SCOPE: &str = "AZURE_SCOPE";

@@ -56,7 +56,7 @@ pub use host::{Host, Key, Missing};
 pub use response::{Answer, ChatResponse};
 pub use sources::CredentialSources;
 pub use stream::ChatStream;
-pub use tidegate_engine::credentials::{AwsRole, AwsSource, EntraIdentity, EntraSource};
+pub use tidegate_engine::credentials::{AwsRole, AwsSource, EntraIdentity, EntraSource, GoogleSource};
 pub use tidegate_engine::{
     CallRecord, Clock, Clocks, ConnectOptions, HttpVersion, Outcome, Provenance, Target,
 };

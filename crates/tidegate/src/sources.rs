@@ -7,12 +7,14 @@ use std::{collections::HashMap, fmt, hash::Hash, sync::Arc};
 use parking_lot::Mutex;
 use tidegate_engine::{
     ConnectOptions,
-    credentials::{AwsChain, AwsSource, Entra, EntraSource, Renewed, TokenClient},
+    credentials::{
+        AwsChain, AwsSource, Entra, EntraSource, Google, GoogleProjects, GoogleSource, Renewed, TokenClient,
+    },
 };
-use tidegate_wire::WireError;
+use tidegate_wire::{ErrorClass, WireError};
 use tokio::sync::OnceCell;
 
-/// Credentials that are fetched and renewed (AWS, Entra ID), kept for all hosts that are made ready with them: many
+/// Credentials that are fetched and renewed (AWS, Entra ID, Google), kept for all hosts that are made ready with them: many
 /// targets, one look-up and one renewal.
 ///
 /// A [`Client`](crate::Client) has one of its own. Programs that call [`Host::target`](crate::Host::target) themselves keep one.
@@ -20,6 +22,7 @@ pub struct CredentialSources {
     client: Arc<TokenClient>,
     aws: Mutex<HashMap<AwsScope, Arc<OnceCell<Aws>>>>,
     entra: Mutex<HashMap<(EntraSource, &'static str), Arc<Renewed>>>,
+    google: Mutex<HashMap<(GoogleSource, &'static str), Arc<Renewed>>>,
 }
 
 /// Source, region and the service that is signed for. A region of `None` is the one that the environment or the profile names.
@@ -35,7 +38,12 @@ pub(crate) struct Aws {
 impl CredentialSources {
     /// None yet. Their servers are reached by `options`, those of AWS by the AWS SDK's own client.
     pub fn new(options: &ConnectOptions) -> Self {
-        Self { client: Arc::new(TokenClient::new(options)), aws: Mutex::default(), entra: Mutex::default() }
+        Self {
+            client: Arc::new(TokenClient::new(options)),
+            aws: Mutex::default(),
+            entra: Mutex::default(),
+            google: Mutex::default(),
+        }
     }
 
     /// What the AWS default chain finds for signing requests to `service`.
@@ -66,6 +74,28 @@ impl CredentialSources {
     pub(crate) fn entra(&self, source: &EntraSource, scope: &'static str) -> Arc<Renewed> {
         let make = || Arc::new(Renewed::new(Entra::new(source, scope, self.client.clone())));
         kept(&self.entra, (source.clone(), scope), make)
+    }
+
+    /// Tokens of Google Cloud.
+    pub(crate) fn google(&self, source: &GoogleSource, scope: &'static str) -> Arc<Renewed> {
+        let make = || Arc::new(Renewed::new(Google::new(source, scope, self.client.clone())));
+        kept(&self.google, (source.clone(), scope), make)
+    }
+
+    /// The projects that Google's credentials name.
+    ///
+    /// # Errors
+    /// Their file can't be used, or there is none and no metadata server either.
+    ///
+    /// # Cancel safety
+    /// Dropping the future gives the look-up up; nothing is held.
+    pub(crate) async fn google_projects(
+        &self,
+        source: &GoogleSource,
+        wanted: bool,
+    ) -> Result<GoogleProjects, WireError> {
+        let found = Google::new(source, "", self.client.clone()).projects(wanted).await;
+        found.map_err(|why| WireError::new(ErrorClass::Internal, format!("{source}: {why}")))
     }
 }
 

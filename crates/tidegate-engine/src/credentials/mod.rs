@@ -1,11 +1,12 @@
 //! Credentials: static ones as they are, and those that expire, each kept fresh by its own [`Renewed`].
 //!
-//! What the vendors differ in is where a credential comes from: a [`Source`] each (`aws.rs`, `entra.rs`). What they have in
+//! What the vendors differ in is where a credential comes from: a [`Source`] each (`aws.rs`, `entra.rs`, `google.rs`). What they have in
 //! common is here and in `renewed.rs`: one fetch at a time, renewal before the end, a failure that costs nothing as long as the
 //! old credential is good. Never logs a credential. Called by `exchange.rs`, which waits under the call's connect deadline.
 
 mod aws;
 mod entra;
+mod google;
 mod http;
 mod renewed;
 
@@ -15,6 +16,7 @@ use tidegate_wire::{ErrorClass, WireError, auth::Credential};
 
 pub use aws::{AwsChain, AwsRole, AwsSource};
 pub use entra::{Entra, EntraIdentity, EntraSource};
+pub use google::{Google, GoogleProjects, GoogleSource};
 pub use http::TokenClient;
 pub use renewed::Renewed;
 

@@ -69,6 +69,10 @@ class _Host(TypedDict, total=False):
     client_id: str | None
     client_secret: str | None
     tenant_id: str | None
+    # A file.
+    vertex_credentials: str | None
+    vertex_location: str | None
+    vertex_project: str | None
 
 
 class _Call(TypedDict, total=False):
@@ -170,9 +174,6 @@ UNSUPPORTED = frozenset(
         "ssl_verify",
         "tpm",
         "use_in_pass_through",
-        "vertex_credentials",
-        "vertex_location",
-        "vertex_project",
     }
 )
 KNOWN = REQUEST | HOST | CALL | SORTED | frozenset(OTHER_NAMES) | IGNORED | UNSUPPORTED

@@ -85,6 +85,7 @@ pub static HOSTS: &[HostRow] = &[
         aliases: &["vertex"],
         dialect: Dialect::Gemini,
         auth: AuthScheme::Google,
+        google_scope: Some("https://www.googleapis.com/auth/cloud-platform"),
         default_base_url: Some(
             "https://{vertex_domain}/v1beta1/projects/{account}/locations/{region}/publishers/google",
         ),

@@ -3,7 +3,7 @@
 use tidegate_wire::host::HOSTS;
 
 use super::{Discovered, Verdict, aws_region, discover};
-use crate::{AwsSource, EntraIdentity, EntraSource, Host, Key, Secret};
+use crate::{AwsSource, EntraIdentity, EntraSource, GoogleSource, Host, Key, Secret};
 
 type Pairs<'p> = &'p [(&'p str, &'p str)];
 
@@ -154,6 +154,25 @@ fn an_azure_host_without_a_key_has_what_azures_own_clients_would_find() {
         let chosen = [&secret[..], &[("AZURE_TOKEN_CREDENTIALS", name)]].concat();
         assert_eq!(source(&chosen).identity.name(), expected, "{name}");
     }
+}
+
+#[test]
+fn a_vertex_host_has_googles_credentials_where_something_says_that_it_is_wanted() {
+    let file = ("GOOGLE_APPLICATION_CREDENTIALS", "/f");
+    // Other tools', too.
+    assert!(names(&[file]).is_empty() && said(&[file]).is_empty());
+    let place = [file, ("GOOGLE_CLOUD_LOCATION", "global")];
+    let source = |variables: Pairs<'_>| match &found(variables).hosts[0].1.key {
+        Key::Google(source) => source.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(source(&place).credentials_file, Some("/f".into()));
+    let project = [("VERTEXAI_PROJECT", "p"), ("VERTEXAI_LOCATION", "global")];
+    assert_eq!(source(&project), GoogleSource::default());
+    let token = [&project[..], &[file, ("VERTEXAI_ACCESS_TOKEN", "t")]].concat();
+    assert!(matches!(found(&token).hosts[0].1.key, Key::Token(_)));
+    let elsewhere = found(&[("VERTEXAI_API_BASE", "http://127.0.0.1:1")]);
+    assert_eq!(elsewhere.hosts[0].1.key, Key::None);
 }
 
 #[test]
