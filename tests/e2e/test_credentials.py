@@ -182,7 +182,7 @@ def test_renewal_before_the_end_a_failure_that_is_said_once_and_its_end(cloud):
 
         said = until(refused, every_s=0.1)["error"]
         assert said["type"] == "upstream_authentication_error"
-        assert "azure: no credential from Entra ID (managed identity)" in said["message"]
+        assert "no credential for azure from Entra ID (managed identity)" in said["message"]
         lines = [line for line in running.lines() if "no new credential" in line]
         assert len(lines) == 1, lines
         del cloud.failing["/msi"]
@@ -216,7 +216,7 @@ def test_without_a_file_and_a_metadata_server_it_is_said_what_to_set(cloud, tmp_
     with gateway("--config", str(file), GCE_METADATA_HOST=cloud.host) as running:
         status, said = running.ask("vertex_ai/gemini")
     message = said["error"]["message"]
-    assert status == 502 and message.startswith("vertex_ai: no credential from Google's application default"), message
+    assert status == 502 and message.startswith("no credential for vertex_ai from Google's application default"), message
     assert "GOOGLE_APPLICATION_CREDENTIALS" in message and "status 404" in message
 
 
@@ -289,5 +289,5 @@ def test_an_instance_without_a_role_is_said_with_what_to_set(cloud, tmp_path):
         status, said = running.ask("bedrock/m")
     assert status == 502
     message = said["error"]["message"]
-    assert message.startswith("bedrock: no credential from the AWS default chain: ") and "AWS_PROFILE" in message, message
+    assert message.startswith("no credential for bedrock from the AWS default chain: ") and "AWS_PROFILE" in message, message
     assert KEY not in message and not cloud.asked

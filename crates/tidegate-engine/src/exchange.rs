@@ -6,7 +6,6 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
     time::{Duration, SystemTime},
 };
@@ -27,7 +26,6 @@ use crate::{
     Credentials, Engine, HttpVersion, Origin, Target,
     clocks::{Alarm, Clock},
     connection::{Body, Connection, Head, Headers, Home},
-    credentials::Renewed,
     meter::Meter,
 };
 
@@ -96,7 +94,7 @@ impl Engine {
                 let credential = match renewed.ready() {
                     Some(credential) => credential,
                     // Boxed here and below: what few calls go through must not make every call's future large.
-                    None => timed(alarm, Box::pin(self.awaited(target, renewed))).await?,
+                    None => timed(alarm, Box::pin(renewed.fresh(target.endpoint.host.name))).await?,
                 };
                 authenticate(outbound, &credential)?;
                 lent = Some((renewed, credential));
@@ -164,13 +162,6 @@ impl Engine {
             return Some(Connection::H2(handle));
         }
         if target.http == HttpVersion::Http2 { None } else { pool.take(&target.origin).map(Connection::H1) }
-    }
-
-    /// The first credential, or the next after one that has expired before another could be had.
-    async fn awaited(&self, target: &Target, renewed: &Renewed) -> Result<Arc<Credential>, WireError> {
-        renewed.fresh().await.map_err(|error| {
-            WireError::new(error.class(), format!("{}: {}", target.endpoint.host.name, error.message()))
-        })
     }
 
     async fn open(&self, target: &Target) -> Result<Connection, WireError> {

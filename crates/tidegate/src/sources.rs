@@ -36,7 +36,7 @@ pub(crate) struct Aws {
 }
 
 impl CredentialSources {
-    /// None yet. Their servers are reached by `options`, those of AWS by the AWS SDK's own client.
+    /// None yet. Their servers are reached by `options`.
     pub fn new(options: &ConnectOptions) -> Self {
         Self {
             client: Arc::new(TokenClient::new(options)),
@@ -63,7 +63,7 @@ impl CredentialSources {
         // One cell each, so that nobody looks up what somebody else is looking up already.
         let cell = kept(&self.aws, (source.clone(), region.clone(), service), Arc::default);
         let look_up = async || {
-            let chain = AwsChain::from_environment(source, region, service).await?;
+            let chain = AwsChain::from_environment(source, region, service, self.client.clone()).await?;
             let region = chain.region().into();
             Ok(Aws { credential: Arc::new(Renewed::new(chain)), region })
         };

@@ -1,18 +1,29 @@
-//! AWS: the SDK's default chain, and a role assumed with what it finds.
+//! AWS: the SDK's default chain, and a role assumed with what it finds, over the engine's connections.
 //!
 //! What is looked for, and where, is aws-config's; renewal is `renewed.rs`'s.
 
-use std::fmt;
+use std::{fmt, sync::Arc, time::Duration};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, sts::AssumeRoleProvider};
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
-use aws_smithy_http_client::tls;
+use aws_smithy_runtime_api::{
+    client::{
+        http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+        orchestrator::{HttpRequest, HttpResponse},
+        result::ConnectorError,
+        runtime_components::RuntimeComponents,
+    },
+    http::StatusCode,
+};
+use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tidegate_wire::{
     ErrorClass, WireError,
     auth::{AwsCredential, Credential, Secret},
 };
 
-use super::{Fetch, Issued, Source, brief};
+use super::{Fetch, Issued, Source, TokenClient, brief};
 
 /// What the AWS default chain is to start from and to end with. By default neither.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -52,11 +63,9 @@ impl AwsChain {
         source: &AwsSource,
         region: Option<String>,
         service: &'static str,
+        client: Arc<TokenClient>,
     ) -> Result<Self, WireError> {
-        let http = aws_smithy_http_client::Builder::new()
-            .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring))
-            .build_https();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(Carrier(client));
         if let Some(profile) = &source.profile {
             loader = loader.profile_name(profile);
         }
@@ -133,6 +142,67 @@ impl fmt::Display for AwsSource {
         }
         Ok(())
     }
+}
+
+/// The SDK's requests over the engine's connections.
+#[derive(Debug)]
+struct Carrier(Arc<TokenClient>);
+
+#[derive(Debug)]
+struct Connector {
+    client: Arc<TokenClient>,
+    /// For a whole exchange: the replies are a few kilobytes. `None`: as long as it takes.
+    time: Option<Duration>,
+}
+
+impl HttpClient for Carrier {
+    fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
+        let time = match (settings.connect_timeout(), settings.read_timeout()) {
+            (Some(connect), Some(read)) => Some(connect.saturating_add(read)),
+            (connect, read) => connect.or(read),
+        };
+        SharedHttpConnector::new(Connector { client: self.0.clone(), time })
+    }
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let (client, time) = (self.client.clone(), self.time);
+        HttpConnectorFuture::new(async move {
+            let exchange = exchange(&client, &request);
+            match time {
+                None => exchange.await,
+                Some(time) => tokio::time::timeout(time, exchange)
+                    .await
+                    .unwrap_or_else(|late| Err(ConnectorError::timeout(late.into()))),
+            }
+        })
+    }
+}
+
+async fn exchange(client: &TokenClient, request: &HttpRequest) -> Result<HttpResponse, ConnectorError> {
+    let unusable = |what: &str| ConnectorError::user(what.to_owned().into());
+    let method = Method::from_bytes(request.method().as_bytes()).map_err(|_| unusable("method"))?;
+    let mut headers = HeaderMap::new();
+    for (name, value) in request.headers() {
+        let (name, value) = (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_str(value));
+        let (Ok(name), Ok(value)) = (name, value) else { return Err(unusable("header")) };
+        // These two are the connection's to set.
+        if name != http::header::HOST && name != http::header::CONTENT_LENGTH {
+            headers.append(name, value);
+        }
+    }
+    let body = request.body().bytes().ok_or_else(|| unusable("a streamed body"))?;
+    let reply = client.send(method, request.uri(), headers, Bytes::copy_from_slice(body)).await;
+    let reply = reply.map_err(|error| ConnectorError::io(error.message().to_owned().into()))?;
+    let status = StatusCode::try_from(reply.status.as_u16()).map_err(|_| unusable("status"))?;
+    let mut response = HttpResponse::new(status, SdkBody::from(reply.body));
+    for (name, value) in &reply.headers {
+        if let Ok(value) = value.to_str() {
+            response.headers_mut().append(name.as_str().to_owned(), value.to_owned());
+        }
+    }
+    Ok(response)
 }
 
 impl AwsRole {

@@ -105,6 +105,14 @@ fn failed(why: &str) -> WireError {
 }
 
 /// The clouds' metadata services, by address and by name.
-const METADATA: &[&str] = &["169.254.169.254", "metadata.google.internal"];
+const METADATA: &[&str] = &[
+    "169.254.169.254",
+    "[fd00:ec2::254]",
+    // Of ECS and EKS.
+    "169.254.170.2",
+    "169.254.170.23",
+    "[fd00:ec2::23]",
+    "metadata.google.internal",
+];
 /// Of a reply's body, in bytes: tokens are a few kilobytes.
 const MOST: usize = 1024 * 1024;

@@ -63,9 +63,9 @@ pub struct Issued {
     pub expires: Option<SystemTime>,
 }
 
-/// What a call fails with if `source` has nothing for it.
-fn unavailable(source: &dyn Source, why: &str) -> WireError {
-    let message = format!("no credential from {}: {why}; {}", source.name(), source.remedy());
+/// What a call to `host` fails with if `source` has nothing for it.
+fn unavailable(host: &str, source: &dyn Source, why: &str) -> WireError {
+    let message = format!("no credential for {host} from {}: {why}; {}", source.name(), source.remedy());
     WireError::new(ErrorClass::UpstreamAuth, message)
 }
 

@@ -40,8 +40,8 @@ struct Shared {
 #[derive(Default)]
 struct State {
     good: Option<Good>,
-    /// The last fetch, if it failed and no credential was left.
-    failure: Option<(Instant, WireError)>,
+    /// The last fetch, if it failed and no credential was left: when and why.
+    failure: Option<(Instant, String)>,
     /// Whether the log has heard of the failure.
     failing: bool,
     /// Whether there is a task.
@@ -78,15 +78,15 @@ impl Renewed {
         Some(credential)
     }
 
-    /// A credential that is good now: the one that is there, else the next.
+    /// A credential that is good now, for calls to `host`: the one that is there, else the next.
     ///
     /// # Errors
     /// [`ErrorClass::UpstreamAuth`](tidegate_wire::ErrorClass::UpstreamAuth): there is none, and the source failed. It names
-    /// the source and what to set.
+    /// the host, the source and what to set.
     ///
     /// # Cancel safety
     /// Dropping the future ends the wait; the fetch goes on for other calls.
-    pub async fn fresh(&self) -> Result<Arc<Credential>, WireError> {
+    pub async fn fresh(&self, host: &str) -> Result<Arc<Credential>, WireError> {
         let began = Instant::now();
         let mut state = self.shared.state.subscribe();
         loop {
@@ -95,10 +95,10 @@ impl Renewed {
             if let Some(credential) = self.ready() {
                 return Ok(credential);
             }
-            if let Some((at, error)) = failure
+            if let Some((at, why)) = failure
                 && (at >= began || at.elapsed() < ASK_AGAIN)
             {
-                return Err(error);
+                return Err(unavailable(host, &*self.shared.source, &why));
             }
             self.attend();
             // The sender is ours: it is there as long as we are.
@@ -231,7 +231,7 @@ impl Shared {
             state.good = state.good.take().filter(Good::is_good);
             match &mut state.good {
                 Some(good) => good_for = good.try_again(),
-                None => state.failure = Some((Instant::now(), unavailable(&*self.source, why))),
+                None => state.failure = Some((Instant::now(), why.to_owned())),
             }
         });
         if first {

@@ -101,7 +101,7 @@ impl Scene {
     }
 
     async fn fresh(&self) -> String {
-        token(&self.renewed.fresh().await.unwrap())
+        token(&self.renewed.fresh("h").await.unwrap())
     }
 
     /// A backend that lets in only these tokens, and calls it with this credential.
@@ -145,7 +145,7 @@ async fn nothing_is_fetched_before_a_call_asks_and_one_fetch_serves_all_that_wai
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..20 {
         let renewed = scene.renewed.clone();
-        waiting.spawn(async move { token(&renewed.fresh().await.unwrap()) });
+        waiting.spawn(async move { token(&renewed.fresh("h").await.unwrap()) });
     }
     assert!(waiting.join_all().await.iter().all(|token| token == "token-1"));
     assert_eq!((scene.ready().unwrap(), scene.asked()), ("token-1".to_owned(), 1));
@@ -200,7 +200,7 @@ async fn one_that_expired_while_its_source_failed_is_not_used_and_the_next_call_
     assert_eq!(scene.ready(), None);
     let began = Instant::now();
     let token = loop {
-        match scene.renewed.fresh().await {
+        match scene.renewed.fresh("h").await {
             Ok(credential) => break token(&credential),
             Err(error) => {
                 assert_eq!(error.class(), ErrorClass::UpstreamAuth);
@@ -245,7 +245,7 @@ async fn a_failure_names_the_host_the_source_and_what_to_do() {
     let (backend, world) = scene.calling(&[]);
     let error = world.call().await.unwrap_err();
     assert_eq!(error.class(), ErrorClass::UpstreamAuth);
-    let expected = "openai: no credential from the script: the server is out to lunch; write another";
+    let expected = "no credential for openai from the script: the server is out to lunch; write another";
     assert_eq!(error.message(), expected);
     for _ in 0..20 {
         assert_eq!(world.call().await.unwrap_err().message(), expected);
@@ -286,10 +286,10 @@ fn a_fetch_whose_runtime_ends_is_begun_anew_on_another() {
     let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();
     let renewed = scene.renewed.clone();
-    assert!(first.block_on(async { tokio::time::timeout(A_WHILE, renewed.fresh()).await }).is_err());
+    assert!(first.block_on(async { tokio::time::timeout(A_WHILE, renewed.fresh("h")).await }).is_err());
     let second = std::thread::spawn(move || {
         runtime().block_on(async {
-            tokio::time::timeout(PATIENCE, renewed.fresh()).await.unwrap().map(|found| token(&found))
+            tokio::time::timeout(PATIENCE, renewed.fresh("h")).await.unwrap().map(|found| token(&found))
         })
     });
     std::thread::sleep(A_WHILE);

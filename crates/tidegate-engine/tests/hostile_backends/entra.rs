@@ -105,7 +105,7 @@ async fn a_refusal_is_told_in_the_directorys_words_and_without_the_secret() {
         r#"{"error":"invalid_client","error_codes":[7000215],"error_description":"AADSTS7000215: Invalid client secret hunter2 provided.\r\nTrace ID: 1"}"#,
     );
     let renewed = Renewed::new(directory.entra(client_secret()));
-    let error = renewed.fresh().await.unwrap_err();
+    let error = renewed.fresh("azure").await.unwrap_err();
     let said = error.message();
     assert!(said.contains("Entra ID (client secret)") && said.contains("AADSTS7000215"), "{said}");
     assert!(said.contains("AZURE_CLIENT_SECRET") && said.contains("[redacted]"), "{said}");
