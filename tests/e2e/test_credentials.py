@@ -1,6 +1,7 @@
 """Credentials of the clouds, as a gateway finds them in its environment, with a server of ours in their places."""
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -156,6 +157,38 @@ def test_a_managed_identity_of_an_app_service(cloud):
         assert running.ask("azure/gpt-4o")[0] == 200
         assert cloud.asked_at("/openai")[-1][2]["authorization"] == "Bearer token-2"
         assert "token-1" not in "".join(running.lines())
+
+
+def test_the_user_of_the_azure_cli_and_what_is_there_by_default(cloud, tmp_path):
+    cloud.answers["/openai"] = lambda _: CHAT
+    az = tmp_path / "az"
+    said = {"accessToken": "a.users.token", "expires_on": int(time.time()) + 3600, "tokenType": "Bearer"}
+    az.write_text(f"#!/bin/sh\necho \"$@\" >> {tmp_path}/asked\necho '{json.dumps(said)}'\n")
+    az.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    cloud.answers["/msi"] = lambda _: {
+        "access_token": "a.machines.token",
+        "expires_on": str(int(time.time()) + 3600),
+        "resource": "r",
+        "token_type": "Bearer",
+    }
+    service = {"IDENTITY_ENDPOINT": f"{cloud.url}/msi", "IDENTITY_HEADER": "h"}
+    file = tmp_path / "tidegate.yaml"
+    azure = f'kind: azure, base_url: "{cloud.url}"'
+    file.write_text(
+        f"listen: 127.0.0.1:0\nhosts: {{ cli: {{ {azure}, entra: azure_cli, tenant_id: t }}, "
+        f"default: {{ {azure}, entra: default, scope: \"https://own.example/.default\" }} }}\n"
+    )
+    with gateway("--config", str(file), PATH=path, **service) as running:
+        assert running.ask("cli/gpt-4o")[0] == 200
+        # The machine's identity comes before the user's.
+        assert running.ask("default/gpt-4o")[0] == 200
+    asked = (tmp_path / "asked").read_text().split("\n")[:-1]
+    assert len(asked) == 1 and "--scope https://cognitiveservices.azure.com/.default" in asked[0], asked
+    assert "--tenant t" in asked[0]
+    assert "own.example" in cloud.asked_at("/msi")[0][1]
+    bearers = [call[2]["authorization"] for call in cloud.asked_at("/openai")]
+    assert bearers == ["Bearer a.users.token", "Bearer a.machines.token"]
 
 
 def test_renewal_before_the_end_a_failure_that_is_said_once_and_its_end(cloud):
