@@ -6,15 +6,18 @@
 //! own `Drop`, after the connection is gone, exactly once. [`Engine::open_session`] does the same for a session over
 //! WebSocket, and [`Session`] is its backend's side.
 //!
-//! No vendor is named here, nothing is spawned on the request path (the one exception is the driver of a shared HTTP/2
-//! connection, in `connection/h2.rs`), and no lock is held across an await but one: calls that have no good AWS credential
-//! wait for the one that renews it (`credentials.rs`). Called by the SDK crate and by the gateway.
+//! No vendor is named here but where credentials come from, and no lock is held across an await. Nothing is spawned on the
+//! request path, with two exceptions that belong to no one call: the driver of a shared HTTP/2 connection
+//! (`connection/h2.rs`) and the task that keeps a credential fresh (`credentials/renewed.rs`). Called by the SDK crate and by
+//! the gateway.
 
+mod addresses;
 pub mod clocks;
 mod connect;
 mod connection;
 pub mod credentials;
 mod exchange;
+mod fetch;
 mod meter;
 mod pool;
 mod session;
@@ -28,6 +31,7 @@ pub use connect::{ConnectOptions, HttpVersion};
 pub use connection::Headers;
 pub use credentials::Credentials;
 pub use exchange::Exchange;
+pub use fetch::{FetchRules, Fetched, Fetcher};
 pub use meter::{CallRecord, Cause, HangUp, Meter, Outcome, Provenance, Recorder};
 pub use pool::Origin;
 pub use session::{Ended, Received, Session};
