@@ -34,7 +34,7 @@ pub(super) async fn answer(
     outside: Outside,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
-    let heartbeat = outside.client.heartbeat();
+    let (heartbeat, stream_type) = (outside.client.heartbeat(), outside.client.stream_type());
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
     let body = match read(body, &gateway.limits).await {
@@ -58,7 +58,7 @@ pub(super) async fn answer(
         }
         let body =
             ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
-        return Ok(with_head(body, "text/event-stream; charset=utf-8"));
+        return Ok(with_head(body, stream_type));
     }
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
@@ -86,8 +86,10 @@ pub(super) async fn answer(
         }
         None => ReplyBody::whole(whole),
     };
-    Ok(with_head(body, "application/json"))
+    Ok(with_head(body, WHOLE_TYPE))
 }
+
+const WHOLE_TYPE: &str = "application/json";
 
 /// A call that is ready to be sent.
 struct Call {
@@ -127,7 +129,7 @@ fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody>
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if content_type.starts_with("text/event-stream") {
+    if content_type != WHOLE_TYPE {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         // nginx and its kin buffer unless told not to.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

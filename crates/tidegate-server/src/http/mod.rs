@@ -79,7 +79,7 @@ impl ConnectionService {
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
         let surface = Surface::of(&request);
         let client = Surface::client_of(&request);
-        let response = match refused_key(gateway, &request).filter(|_| !open) {
+        let response = match refused_key(gateway, surface, &request).filter(|_| !open) {
             Some(error) => {
                 if surface.is_some() {
                     let recorder = Arc::clone(&gateway.recorder);
@@ -161,7 +161,7 @@ fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) 
         }
         (method, path) => {
             let message = format!(
-                "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/messages and GET /v1/models are"
+                "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/messages, POST /v1beta/models/MODEL:generateContent and GET /v1/models are"
             );
             refused(&WireError::new(ErrorClass::NotFound, message).with_code("not_found"))
         }
@@ -179,7 +179,11 @@ fn models(gateway: &Gateway) -> bytes::Bytes {
 }
 
 /// Why the caller's key is not accepted, if it isn't.
-fn refused_key(gateway: &Gateway, request: &Request<Incoming>) -> Option<WireError> {
+fn refused_key(
+    gateway: &Gateway,
+    surface: Option<&Surface>,
+    request: &Request<Incoming>,
+) -> Option<WireError> {
     let expected = gateway.master_key.as_ref()?;
     let refused = |message| Some(WireError::new(ErrorClass::Unauthorized, message));
     let headers = request.headers();
@@ -190,11 +194,13 @@ fn refused_key(gateway: &Gateway, request: &Request<Incoming>) -> Option<WireErr
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
             .map(|(_, key)| key)
     });
-    // Azure's and Anthropic's clients send their key in these.
+    // Azure's, Anthropic's and Google's clients send their key in these, or in the query.
+    let named = OWN_KEYS.iter().find_map(|name| headers.get(*name)).map(|value| value.as_bytes());
+    let query = surface.and_then(|surface| surface.key(request.uri()));
     let given = match bearer {
         Some(Some(key)) => Some(key),
         Some(None) => return refused("the Authorization header is not of the form `Bearer KEY`"),
-        None => headers.get("api-key").or_else(|| headers.get("x-api-key")).map(|value| value.as_bytes()),
+        None => named.or(query.as_deref().map(str::as_bytes)),
     };
     match given {
         None => refused("no key: send `Authorization: Bearer KEY` with the gateway's master key"),
@@ -202,6 +208,9 @@ fn refused_key(gateway: &Gateway, request: &Request<Incoming>) -> Option<WireErr
         Some(_) => None,
     }
 }
+
+/// Header fields in which a vendor's clients send their key.
+const OWN_KEYS: [&str; 3] = ["api-key", "x-api-key", "x-goog-api-key"];
 
 /// Compares in time that depends on the lengths alone.
 fn same(given: &[u8], expected: &Secret) -> bool {

@@ -11,7 +11,7 @@ use http::HeaderName;
 
 use crate::{
     WireError,
-    dialect::{Encoder, anthropic_messages, openai_chat},
+    dialect::{Encoder, anthropic_messages, gemini, openai_chat},
     host::Dialect,
     hub::ChatRequest,
 };
@@ -26,6 +26,17 @@ pub enum ClientDialect {
     OpenaiChat,
     /// Anthropic's Messages API.
     AnthropicMessages,
+    /// Google's Gemini API.
+    Gemini(StreamForm),
+}
+
+/// In which of Gemini's two forms a caller wants a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamForm {
+    /// Server-sent events (`alt=sse`).
+    Events,
+    /// One JSON array.
+    Array,
 }
 
 /// What a caller wants of a model.
@@ -44,6 +55,7 @@ impl ClientDialect {
         match self {
             Self::OpenaiChat => openai_chat::encode_error(error),
             Self::AnthropicMessages => anthropic_messages::encode_error(error),
+            Self::Gemini(_) => gemini::encode_error(error),
         }
     }
 
@@ -52,13 +64,25 @@ impl ClientDialect {
         match self {
             Self::OpenaiChat => b": tidegate\n\n",
             Self::AnthropicMessages => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
+            // Not a comment: google-genai takes one for JSON. Between elements of an array it is space.
+            Self::Gemini(_) => b"\n",
+        }
+    }
+
+    /// Media type of a streamed reply.
+    pub fn stream_type(self) -> &'static str {
+        match self {
+            Self::OpenaiChat | Self::AnthropicMessages | Self::Gemini(StreamForm::Events) => {
+                "text/event-stream; charset=utf-8"
+            }
+            Self::Gemini(StreamForm::Array) => "application/json; charset=utf-8",
         }
     }
 
     /// Header fields that are a part of the request, and go on to a backend of the same dialect.
     pub fn request_headers(self) -> &'static [HeaderName] {
         match self {
-            Self::OpenaiChat => &[],
+            Self::OpenaiChat | Self::Gemini(_) => &[],
             Self::AnthropicMessages => &anthropic_messages::REQUEST_HEADERS,
         }
     }
@@ -68,6 +92,7 @@ impl ClientDialect {
         match self {
             Self::OpenaiChat => openai_chat::decode_request(body),
             Self::AnthropicMessages => anthropic_messages::decode_request(body),
+            Self::Gemini(_) => gemini::decode_request(body),
         }
     }
 
@@ -87,6 +112,14 @@ impl ClientDialect {
             (Self::OpenaiChat, false) => Box::new(openai_chat::WholeEncoder::new(id, created, model)),
             (Self::AnthropicMessages, true) => Box::new(anthropic_messages::stream_encoder(id, model)),
             (Self::AnthropicMessages, false) => Box::new(anthropic_messages::whole_encoder(id, model)),
+            (Self::Gemini(form), streaming) => {
+                let form = match form {
+                    _ if !streaming => gemini::Form::Whole,
+                    StreamForm::Events => gemini::Form::Events,
+                    StreamForm::Array => gemini::Form::Array,
+                };
+                Box::new(gemini::GeminiEncoder::new(form, id, model))
+            }
         }
     }
 
@@ -94,8 +127,31 @@ impl ClientDialect {
     pub(crate) fn is(self, dialect: Dialect) -> bool {
         matches!(
             (self, dialect),
-            (Self::OpenaiChat, Dialect::OpenaiChat) | (Self::AnthropicMessages, Dialect::AnthropicMessages)
+            (Self::OpenaiChat, Dialect::OpenaiChat)
+                | (Self::AnthropicMessages, Dialect::AnthropicMessages)
+                | (Self::Gemini(_), Dialect::Gemini)
         )
+    }
+
+    /// Whether a request's body has no place for the model and for whether to stream: its path says both.
+    pub(crate) fn says_by_path(self) -> bool {
+        matches!(self, Self::Gemini(_))
+    }
+
+    /// The parameter that holds the conversation.
+    fn conversation(self) -> &'static str {
+        match self {
+            Self::OpenaiChat | Self::AnthropicMessages => "messages",
+            Self::Gemini(_) => "contents",
+        }
+    }
+
+    /// The parameter that says how many answers are wanted.
+    fn choices_name(self) -> &'static str {
+        match self {
+            Self::OpenaiChat | Self::AnthropicMessages => "n",
+            Self::Gemini(_) => "generationConfig.candidateCount",
+        }
     }
 
     /// Names of top-level parameters: of these, none may come twice. At most 64.
@@ -103,6 +159,7 @@ impl ClientDialect {
         match self {
             Self::OpenaiChat => &openai_chat::PARAMETERS,
             Self::AnthropicMessages => &anthropic_messages::PARAMETERS,
+            Self::Gemini(_) => &gemini::PARAMETERS,
         }
     }
 }

@@ -6,6 +6,7 @@
 mod events;
 mod observe;
 mod observe_chat;
+mod observe_gemini;
 mod observe_messages;
 mod relay;
 mod scan;

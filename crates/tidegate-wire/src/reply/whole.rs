@@ -9,6 +9,7 @@ use super::{
     Progress, Reply,
     observe::Observer,
     observe_chat::ChatObserver,
+    observe_gemini::GeminiObserver,
     observe_messages::{CountObserver, MessagesObserver},
 };
 use crate::{WireError, framing::MAX_WHOLE};
@@ -39,9 +40,16 @@ impl WholeRelay<MessagesObserver> {
 }
 
 impl WholeRelay<CountObserver> {
-    /// A relay of Anthropic's count of tokens.
-    pub fn count() -> Self {
-        Self::observed_by(CountObserver::default())
+    /// A relay of a count of tokens, which `field` has.
+    pub fn count(field: &'static str) -> Self {
+        Self::observed_by(CountObserver::new(field))
+    }
+}
+
+impl WholeRelay<GeminiObserver> {
+    /// A relay of Gemini for a request that asked for `choices` answers.
+    pub fn gemini(choices: u32) -> Self {
+        Self::observed_by(GeminiObserver::new(choices, false))
     }
 }
 
