@@ -13,7 +13,7 @@ from google import genai
 from google.genai import errors, types
 from google.oauth2.credentials import Credentials
 
-from processes import KEY, PATIENCE_S, Gateway, until
+from processes import KEY, PATIENCE_S, Gateway, documented, until
 from recordings import corpus, recorded
 from test_hang_up import WITHIN_MS, assert_line_of_a_caller_gone, backend_closed
 
@@ -248,6 +248,15 @@ def test_the_gateways_key_is_taken_where_google_has_it_and_not_logged(simulator,
         assert refused.value.code == 401
         until(lambda: len(gateway.calls()) == 6)
         assert MASTER not in gateway.log.read_text()
+
+
+def test_the_lines_of_the_documentation_are_all_it_takes(gateway, capsys):
+    names = {}
+    for lines in documented("gemini.md"):
+        exec(lines.replace("http://127.0.0.1:4000", gateway.url), names)
+        answer = names["client"].models.generate_content(model="azure/gpt-4o", contents="[sim tokens=3]")
+        assert answer.text == " A tide gate"
+    assert capsys.readouterr().out
 
 
 GEMINI = [

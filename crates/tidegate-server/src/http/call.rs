@@ -14,6 +14,7 @@ use tidegate_config::Limits;
 use tidegate_engine::{Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
+    auth::Signed,
     client::{Inbound, Outside},
     host::Prepared,
     outbound::Outbound,
@@ -23,7 +24,7 @@ use tidegate_wire::{
 use super::body::ReplyBody;
 use crate::{caller::CallerContext, gateway::Gateway};
 
-/// Answers one request.
+/// Answers one request. One that is `signed` is answered if the gateway's key made the signature.
 ///
 /// # Cancel safety
 /// Dropping the future closes the backend and settles the call as given up.
@@ -32,6 +33,7 @@ pub(super) async fn answer(
     context: &CallerContext,
     id: &str,
     outside: Outside,
+    signed: Option<Box<Signed>>,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
     let (heartbeat, stream_type) = (outside.client.heartbeat(), outside.client.stream_type());
@@ -46,6 +48,12 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
+    if let Some((signed, key)) = signed.zip(gateway.master_key.as_ref())
+        && let Err(error) = signed.verify(&body, key)
+    {
+        meter.refused(&error);
+        return Err(error);
+    }
     let call = prepare(gateway, id, outside, body, meter)?;
     let streaming = call.streaming;
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;

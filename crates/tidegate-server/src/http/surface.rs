@@ -56,6 +56,11 @@ impl Surface {
         (Outside { client, operation, headers, model: self.model(parts.uri.path()), stream }, body)
     }
 
+    /// Whether its clients sign their requests.
+    pub(super) fn is_signed(&self) -> bool {
+        self.client == ClientDialect::BedrockConverse
+    }
+
     /// The key in a request's query, where its dialect has one there.
     pub(super) fn key(&self, uri: &Uri) -> Option<String> {
         matches!(self.client, ClientDialect::Gemini(_)).then(|| query(uri, "key")).flatten()
@@ -115,7 +120,7 @@ const fn by_path(path: &'static str, client: ClientDialect, stream: bool) -> Sur
     Surface { path, client, operation: Operation::Generate, stream: Some(stream) }
 }
 
-static SURFACES: [Surface; 6] = [
+static SURFACES: [Surface; 8] = [
     at("/v1/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     at("/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     // As Azure's clients call a deployment, which is here a model.
@@ -123,6 +128,8 @@ static SURFACES: [Surface; 6] = [
     at("/openai/deployments/{model}/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     at("/v1/messages", ClientDialect::AnthropicMessages, Operation::Generate),
     at("/v1/messages/count_tokens", ClientDialect::AnthropicMessages, Operation::CountTokens),
+    by_path("/model/{model}/converse", ClientDialect::BedrockConverse, false),
+    by_path("/model/{model}/converse-stream", ClientDialect::BedrockConverse, true),
 ];
 
 /// The paths of Gemini's operations on a model, which say what is wanted at their end.

@@ -115,15 +115,14 @@ impl Phase {
 
     /// How many pieces of the stream the caller waits for before it hangs up, so that it has had some of the answer.
     fn frames_first(self, surface: Surface) -> usize {
-        match (self, surface) {
-            (
-                Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled,
-                Surface::Chat | Surface::Gemini,
-            ) => 2,
-            // The message's start, a block's, perhaps a ping.
-            (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, Surface::Messages) => {
-                5
-            }
+        match self {
+            Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled => match surface {
+                Surface::Chat | Surface::Gemini => 2,
+                // The message's start.
+                Surface::Converse => 3,
+                // The message's start, a block's, perhaps a ping.
+                Surface::Messages => 5,
+            },
             _ => 0,
         }
     }
@@ -144,11 +143,13 @@ pub enum Surface {
     Messages,
     /// Google's Gemini API.
     Gemini,
+    /// Bedrock's Converse.
+    Converse,
 }
 
 impl Surface {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Gemini];
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Messages, Self::Gemini, Self::Converse];
 
     /// Name in reports.
     pub fn name(self) -> &'static str {
@@ -156,6 +157,7 @@ impl Surface {
             Self::Chat => "chat",
             Self::Messages => "messages",
             Self::Gemini => "gemini",
+            Self::Converse => "converse",
         }
     }
 
@@ -166,6 +168,8 @@ impl Surface {
             (Self::Messages, _) => "/v1/messages".to_owned(),
             (Self::Gemini, true) => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
             (Self::Gemini, false) => format!("/v1beta/models/{model}:generateContent"),
+            (Self::Converse, true) => format!("/model/{model}/converse-stream"),
+            (Self::Converse, false) => format!("/model/{model}/converse"),
         }
     }
 }
@@ -481,6 +485,9 @@ fn request_body(model: &str, surface: Surface, phase: Phase, tag: &str) -> Vec<u
         Surface::Messages => serde_json::json!({
             "model": model, "stream": stream, "max_tokens": 1024, "messages": messages(),
         }),
+        Surface::Converse => {
+            serde_json::json!({"messages": [{"role": "user", "content": [{"text": prompt}]}]})
+        }
         Surface::Gemini => serde_json::json!({"contents": [{"role": "user", "parts": [{"text": prompt}]}]}),
     };
     body.to_string().into_bytes()

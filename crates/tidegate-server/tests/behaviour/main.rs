@@ -25,3 +25,4 @@ mod paying;
 mod refusals;
 mod shapes_of_paths;
 mod stalled_callers;
+mod vendors;

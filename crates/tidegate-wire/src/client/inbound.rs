@@ -156,7 +156,9 @@ impl Inbound {
             optional::<u32>(client.choices_name(), fields.choices, "a positive integer")?.unwrap_or(1);
         let (include_usage, usage) = match client {
             ClientDialect::OpenaiChat => fields.usage_option(text)?,
-            ClientDialect::AnthropicMessages | ClientDialect::Gemini(_) => (true, UsageOption::Absent),
+            ClientDialect::AnthropicMessages | ClientDialect::Gemini(_) | ClientDialect::BedrockConverse => {
+                (true, UsageOption::Absent)
+            }
         };
         let places = Places {
             fields: text.find('{').map_or(0, |brace| brace + 1),

@@ -7,11 +7,12 @@
 mod inbound;
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use crate::{
     WireError,
-    dialect::{Encoder, anthropic_messages, gemini, openai_chat},
+    dialect::{Encoder, anthropic_messages, bedrock_converse, gemini, openai_chat},
+    framing::event_stream,
     host::Dialect,
     hub::ChatRequest,
 };
@@ -28,6 +29,8 @@ pub enum ClientDialect {
     AnthropicMessages,
     /// Google's Gemini API.
     Gemini(StreamForm),
+    /// Bedrock's Converse.
+    BedrockConverse,
 }
 
 /// In which of Gemini's two forms a caller wants a stream.
@@ -56,7 +59,15 @@ impl ClientDialect {
             Self::OpenaiChat => openai_chat::encode_error(error),
             Self::AnthropicMessages => anthropic_messages::encode_error(error),
             Self::Gemini(_) => gemini::encode_error(error),
+            Self::BedrockConverse => bedrock_converse::encode_error(error),
         }
+    }
+
+    /// The header field that names an error's kind, where clients look for it there.
+    pub fn error_header(self, error: &WireError) -> Option<(HeaderName, HeaderValue)> {
+        let name = HeaderName::from_static("x-amzn-errortype");
+        let kind = HeaderValue::from_static(bedrock_converse::error_type(error.class()));
+        (self == Self::BedrockConverse).then_some((name, kind))
     }
 
     /// What a stream says while its backend is silent. Clients skip it.
@@ -66,6 +77,7 @@ impl ClientDialect {
             Self::AnthropicMessages => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
             // Not a comment: google-genai takes one for JSON. Between elements of an array it is space.
             Self::Gemini(_) => b"\n",
+            Self::BedrockConverse => &event_stream::PING,
         }
     }
 
@@ -76,13 +88,14 @@ impl ClientDialect {
                 "text/event-stream; charset=utf-8"
             }
             Self::Gemini(StreamForm::Array) => "application/json; charset=utf-8",
+            Self::BedrockConverse => "application/vnd.amazon.eventstream",
         }
     }
 
     /// Header fields that are a part of the request, and go on to a backend of the same dialect.
     pub fn request_headers(self) -> &'static [HeaderName] {
         match self {
-            Self::OpenaiChat | Self::Gemini(_) => &[],
+            Self::OpenaiChat | Self::Gemini(_) | Self::BedrockConverse => &[],
             Self::AnthropicMessages => &anthropic_messages::REQUEST_HEADERS,
         }
     }
@@ -93,6 +106,7 @@ impl ClientDialect {
             Self::OpenaiChat => openai_chat::decode_request(body),
             Self::AnthropicMessages => anthropic_messages::decode_request(body),
             Self::Gemini(_) => gemini::decode_request(body),
+            Self::BedrockConverse => bedrock_converse::decode_request(body),
         }
     }
 
@@ -112,6 +126,8 @@ impl ClientDialect {
             (Self::OpenaiChat, false) => Box::new(openai_chat::WholeEncoder::new(id, created, model)),
             (Self::AnthropicMessages, true) => Box::new(anthropic_messages::stream_encoder(id, model)),
             (Self::AnthropicMessages, false) => Box::new(anthropic_messages::whole_encoder(id, model)),
+            (Self::BedrockConverse, true) => Box::new(bedrock_converse::stream_encoder()),
+            (Self::BedrockConverse, false) => Box::new(bedrock_converse::whole_encoder()),
             (Self::Gemini(form), streaming) => {
                 let form = match form {
                     _ if !streaming => gemini::Form::Whole,
@@ -130,18 +146,19 @@ impl ClientDialect {
             (Self::OpenaiChat, Dialect::OpenaiChat)
                 | (Self::AnthropicMessages, Dialect::AnthropicMessages)
                 | (Self::Gemini(_), Dialect::Gemini)
+                | (Self::BedrockConverse, Dialect::BedrockConverse)
         )
     }
 
     /// Whether a request's body has no place for the model and for whether to stream: its path says both.
     pub(crate) fn says_by_path(self) -> bool {
-        matches!(self, Self::Gemini(_))
+        matches!(self, Self::Gemini(_) | Self::BedrockConverse)
     }
 
     /// The parameter that holds the conversation.
     fn conversation(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::AnthropicMessages => "messages",
+            Self::OpenaiChat | Self::AnthropicMessages | Self::BedrockConverse => "messages",
             Self::Gemini(_) => "contents",
         }
     }
@@ -149,7 +166,7 @@ impl ClientDialect {
     /// The parameter that says how many answers are wanted.
     fn choices_name(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::AnthropicMessages => "n",
+            Self::OpenaiChat | Self::AnthropicMessages | Self::BedrockConverse => "n",
             Self::Gemini(_) => "generationConfig.candidateCount",
         }
     }
@@ -160,6 +177,7 @@ impl ClientDialect {
             Self::OpenaiChat => &openai_chat::PARAMETERS,
             Self::AnthropicMessages => &anthropic_messages::PARAMETERS,
             Self::Gemini(_) => &gemini::PARAMETERS,
+            Self::BedrockConverse => &bedrock_converse::PARAMETERS,
         }
     }
 }

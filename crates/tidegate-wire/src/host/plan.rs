@@ -11,7 +11,7 @@ use crate::{
     },
     framing::Framing,
     hub::Event,
-    reply::{Events, Relay, Reply, Translate, WholeRelay},
+    reply::{Events, FrameRelay, Relay, Reply, Translate, WholeRelay},
 };
 
 impl ReplyPlan {
@@ -39,6 +39,8 @@ impl ReplyPlan {
                 Box::new(Relay::gemini(self.choices, form == StreamForm::Array))
             }
             (ClientDialect::Gemini(_), false) => Box::new(WholeRelay::gemini(self.choices)),
+            (ClientDialect::BedrockConverse, true) => Box::new(FrameRelay::converse()),
+            (ClientDialect::BedrockConverse, false) => Box::new(WholeRelay::converse()),
         }
     }
 

@@ -9,6 +9,7 @@ use super::{
     Progress, Reply,
     observe::Observer,
     observe_chat::ChatObserver,
+    observe_converse::ConverseObserver,
     observe_gemini::GeminiObserver,
     observe_messages::{CountObserver, MessagesObserver},
 };
@@ -50,6 +51,13 @@ impl WholeRelay<GeminiObserver> {
     /// A relay of Gemini for a request that asked for `choices` answers.
     pub fn gemini(choices: u32) -> Self {
         Self::observed_by(GeminiObserver::new(choices, false))
+    }
+}
+
+impl WholeRelay<ConverseObserver> {
+    /// A relay of Bedrock's Converse.
+    pub fn converse() -> Self {
+        Self::observed_by(ConverseObserver::default())
     }
 }
 

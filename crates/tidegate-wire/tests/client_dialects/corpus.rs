@@ -79,6 +79,13 @@ fn every_recorded_reply_of_gemini_is_relayed_byte_for_byte() {
     }
 }
 
+#[test]
+fn every_recorded_reply_of_converse_is_relayed_byte_for_byte() {
+    let replies = replies("bedrock", |api| api.starts_with("converse"));
+    check_relay(ClientDialect::BedrockConverse, Dialect::BedrockConverse, &replies);
+    println!("bedrock: {} replies relayed", replies.len());
+}
+
 /// What OpenAI and Azure said reaches a caller of each dialect, and is read there as it was meant.
 #[test]
 fn every_recorded_chat_reply_reaches_every_caller_whole() {
@@ -96,7 +103,11 @@ fn every_recorded_chat_reply_reaches_every_caller_whole() {
                 let written: Outcome<Bytes> = run(source.reply("id", 1), std::slice::from_ref(&body));
                 assert_eq!(written.result, Ok(()), "{id}");
                 let read = run(plan(client, dialect, streaming, 1).events(), &[written.bytes().into()]);
-                let wanted = adjusted(said(&events.items), &events.items);
+                let mut wanted = adjusted(said(&events.items), &events.items);
+                if dialect == Dialect::BedrockConverse {
+                    // A Grok reported more cached tokens than tokens; here the one is counted beside the other.
+                    wanted.tokens.0 = wanted.tokens.0.max(wanted.tokens.2);
+                }
                 let mut got = said(&read.items);
                 for answer in &mut got.answers {
                     // A signature of ours, in a caller's wrapping.

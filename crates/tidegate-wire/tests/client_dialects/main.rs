@@ -32,7 +32,10 @@ type Pair = (ClientDialect, Dialect);
 
 /// Those whose streams can be read by their own decoder.
 #[cfg(test)]
-const PAIRS: [Pair; 1] = [(ClientDialect::Gemini(StreamForm::Events), Dialect::Gemini)];
+const PAIRS: [Pair; 2] = [
+    (ClientDialect::Gemini(StreamForm::Events), Dialect::Gemini),
+    (ClientDialect::BedrockConverse, Dialect::BedrockConverse),
+];
 
 #[cfg(test)]
 fn plan(client: ClientDialect, dialect: Dialect, streaming: bool, choices: u32) -> ReplyPlan {

@@ -141,7 +141,7 @@ fn signed_and_withheld_reasoning_comes_back_as_it_was() {
         json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "thinking_delta", "thinking": "hm" } }),
         json!({ "type": "content_block_delta", "index": 0, "delta": { "type": "signature_delta", "signature": "Sig+/-_=" } }),
         json!({ "type": "content_block_stop", "index": 0 }),
-        json!({ "type": "content_block_start", "index": 1, "content_block": { "type": "redacted_thinking", "data": "cmVk+/==" } }),
+        json!({ "type": "content_block_start", "index": 1, "content_block": { "type": "redacted_thinking", "data": "cmVk+w==" } }),
         json!({ "type": "content_block_stop", "index": 1 }),
         json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" }, "usage": { "output_tokens": 3 } }),
         json!({ "type": "message_stop" }),
@@ -161,7 +161,7 @@ fn signed_and_withheld_reasoning_comes_back_as_it_was() {
         let reasoning = crate::requests::reasoning_of(client, &turn);
         assert_eq!(
             reasoning,
-            [("hm", Some("Sig+/-_="), None), ("", None, Some("cmVk+/=="))].map(
+            [("hm", Some("Sig+/-_="), None), ("", None, Some("cmVk+w=="))].map(
                 |(text, signature, redacted): (&str, Option<&str>, Option<&str>)| {
                     (text.to_owned(), signature.map(str::to_owned), redacted.map(str::to_owned))
                 }

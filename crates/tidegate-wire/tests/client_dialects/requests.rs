@@ -18,8 +18,27 @@ pub(crate) fn inbound(client: ClientDialect, body: Bytes) -> Result<Inbound, tid
 }
 
 /// The turn that a client would keep of a reply, in its own dialect.
-pub(crate) fn turn_of(dialect: Dialect, _events: &[Event], written: &[u8]) -> Value {
+pub(crate) fn turn_of(dialect: Dialect, events: &[Event], written: &[u8]) -> Value {
     match dialect {
+        Dialect::BedrockConverse => {
+            let mut blocks: Vec<Value> = Vec::new();
+            for event in events {
+                match event {
+                    Event::Reasoning { text, .. } => {
+                        blocks.push(json!({ "reasoningContent": { "reasoningText": { "text": text } } }))
+                    }
+                    Event::ReasoningSignature { signature, .. } => {
+                        blocks.last_mut().unwrap()["reasoningContent"]["reasoningText"]["signature"] =
+                            signature.clone().into();
+                    }
+                    Event::ReasoningRedacted { data, .. } => {
+                        blocks.push(json!({ "reasoningContent": { "redactedContent": data } }))
+                    }
+                    _ => {}
+                }
+            }
+            json!({ "messages": [{ "role": "assistant", "content": blocks }, { "role": "user", "content": [{ "text": "go on" }] }] })
+        }
         Dialect::Gemini => {
             let text = String::from_utf8(written.to_vec()).unwrap();
             let chunks = text.split("\r\n\r\n").filter_map(|block| block.strip_prefix("data: "));
@@ -78,6 +97,28 @@ fn rich(client: ClientDialect) -> Value {
                 "responseMimeType": "application/json", "responseSchema": { "type": "OBJECT" },
                 "candidateCount": 1, "thinkingConfig": { "thinkingBudget": 1024 } },
         }),
+        ClientDialect::BedrockConverse => json!({
+            "system": [{ "text": "Be brief." }, { "cachePoint": { "type": "default" } }],
+            "messages": [
+                { "role": "user", "content": [
+                    { "text": "Look" },
+                    { "image": { "format": "png", "source": { "bytes": "AAAA" } } },
+                    { "document": { "format": "pdf", "name": "a", "source": { "bytes": "AAAA" } } },
+                    { "cachePoint": { "type": "default", "ttl": "1h" } },
+                ] },
+                { "role": "assistant", "content": [
+                    { "reasoningContent": { "reasoningText": { "text": "hm", "signature": "s" } } },
+                    { "toolUse": { "toolUseId": "t1", "name": "tide", "input": { "harbour": "Delfzijl" } } },
+                ] },
+                { "role": "user", "content": [
+                    { "toolResult": { "toolUseId": "t1", "content": [{ "json": { "at": "03:12" } }], "status": "success" } },
+                ] },
+            ],
+            "toolConfig": { "tools": [{ "toolSpec": { "name": "tide", "inputSchema": { "json": { "type": "object" } } } }],
+                "toolChoice": { "auto": {} } },
+            "inferenceConfig": { "maxTokens": 4000, "stopSequences": ["x"] },
+            "additionalModelRequestFields": { "thinking": { "type": "enabled", "budget_tokens": 1024 } },
+        }),
         _ => panic!("no requests are written in {client:?}"),
     }
 }
@@ -87,7 +128,9 @@ fn a_rich_request_is_one_for_every_backend_that_can_honour_it() {
     for (client, _) in PAIRS {
         let mut request = rich(client);
         // What some backend can't honour.
-        request["contents"][0]["parts"].as_array_mut().unwrap().truncate(3);
+        if let Some(parts) = request.pointer_mut("/contents/0/parts") {
+            parts.as_array_mut().unwrap().truncate(3);
+        }
         let inbound = inbound(client, request.to_string().into()).unwrap();
         for host in ["openai", "anthropic"] {
             let endpoint = row(host).unwrap().endpoint(None, None, None).unwrap();
@@ -127,6 +170,41 @@ fn what_a_backend_has_no_place_for_is_refused_by_name() {
             assert_eq!(error.status(), 400, "{name}");
             let param = error.param().unwrap_or_default().to_owned();
             assert!(param.starts_with(name) || param == "max_tokens", "{host}: {name}: {param}: {error}");
+        }
+    }
+}
+
+#[test]
+fn what_a_backend_has_no_place_for_of_converse_is_refused_by_name() {
+    for (more, name) in [
+        (
+            json!({ "guardrailConfig": { "guardrailIdentifier": "g", "guardrailVersion": "1" } }),
+            "guardrailConfig",
+        ),
+        (json!({ "promptVariables": { "a": { "text": "b" } } }), "promptVariables"),
+        (
+            json!({ "additionalModelRequestFields": { "anthropic_beta": ["x"] } }),
+            "additionalModelRequestFields.anthropic_beta",
+        ),
+        (json!({ "inferenceConfig": { "minTokens": 1 } }), "inferenceConfig.minTokens"),
+        (json!({ "toolConfig": { "tools": [{ "systemTool": { "name": "nova_grounding" } }] } }), "tools[0]"),
+        (
+            json!({ "messages": [{ "role": "user", "content": [{ "video": { "format": "mp4", "source": { "bytes": "AAAA" } } }] }] }),
+            "messages[0].content",
+        ),
+    ] {
+        let mut request = json!({ "messages": [{ "role": "user", "content": [{ "text": "hi" }] }] });
+        request.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let inbound = inbound(ClientDialect::BedrockConverse, request.to_string().into()).unwrap();
+        for host in ["anthropic", "gemini"] {
+            let endpoint = row(host).unwrap().endpoint(Some("http://localhost"), None, None).unwrap();
+            let error = endpoint.prepare(&inbound, "claude-sonnet-4-5").err().unwrap();
+            assert_eq!(error.status(), 400, "{name}");
+            assert!(
+                error.param().unwrap_or_default().starts_with(name),
+                "{host}: {name}: {:?}: {error}",
+                error.param()
+            );
         }
     }
 }
@@ -211,5 +289,35 @@ fn every_recorded_request_of_gemini_is_read_and_relayed_unchanged() {
         }
     }
     println!("gemini: {read} recorded requests read, {} refused: {odd:#?}", odd.len());
+    assert!(read > 60, "{read}: {odd:#?}");
+}
+
+/// Every recorded request of Converse's is read, and written again as it was; relayed it is the caller's own bytes.
+#[test]
+fn every_recorded_request_of_converse_is_read_and_relayed_unchanged() {
+    let Some(root) = corpus() else { return };
+    let (mut read, mut odd) = (0, Vec::new());
+    let folder = root.join("bedrock");
+    for entry in read_json(&folder.join("index.json")).as_array().unwrap() {
+        if !entry["api"].as_str().unwrap_or_default().starts_with("converse") {
+            continue;
+        }
+        let Some(file) = entry["request_file"].as_str() else { continue };
+        let body = Bytes::from(std::fs::read(folder.join(file)).unwrap());
+        let request = match inbound(ClientDialect::BedrockConverse, body.clone()) {
+            Ok(request) => request,
+            Err(error) => {
+                odd.push(format!("{file}: {error}"));
+                continue;
+            }
+        };
+        let endpoint = row("bedrock").unwrap().endpoint(Some("http://localhost"), None, None).unwrap();
+        assert_eq!(endpoint.prepare(&request, "m").unwrap().outbound.body, body, "{file}");
+        match request.decode() {
+            Ok(_) => read += 1,
+            Err(error) => odd.push(format!("{file}: {error}")),
+        }
+    }
+    println!("bedrock: {read} recorded requests read, {} refused: {odd:#?}", odd.len());
     assert!(read > 60, "{read}: {odd:#?}");
 }
