@@ -95,7 +95,7 @@ impl ConnectionService {
                     Access::Signed(signed) => Some(signed),
                     _ => None,
                 };
-                let (asked, body) = surface.take(request);
+                let (asked, body) = surface.take(request, gateway.drop_params);
                 return Box::pin(async move {
                     let answered = call::answer(&gateway, &context, &id, asked, signed, body).await;
                     let response = answered.unwrap_or_else(|error| respond::error(client, &error));

@@ -6,8 +6,8 @@ use super::{Dialect, ReplyPlan};
 use crate::{
     client::{ClientDialect, Operation, StreamForm},
     dialect::{
-        Decoder, anthropic_messages::MessagesDecoder, bedrock_converse::ConverseDecoder,
-        gemini::GeminiDecoder, openai_chat::ChatDecoder,
+        Decoder, answer_tool::AnswerDecoder, anthropic_messages::MessagesDecoder,
+        bedrock_converse::ConverseDecoder, gemini::GeminiDecoder, openai_chat::ChatDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -60,11 +60,12 @@ impl ReplyPlan {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        match self.dialect {
+        let decoder: Box<dyn Decoder> = match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
             Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
             Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),
-        }
+        };
+        if self.answer_tool { Box::new(AnswerDecoder::new(decoder)) } else { decoder }
     }
 }

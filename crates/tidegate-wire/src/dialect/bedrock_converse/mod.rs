@@ -20,4 +20,5 @@ pub use error::decode_error;
 pub(crate) use error::{encode_error, error_type};
 pub(crate) use inbound::{PARAMETERS, decode_request};
 pub use reply::ConverseDecoder;
+pub(crate) use request::needs_answer_tool;
 pub use request::{EncodeOptions, encode_request};
