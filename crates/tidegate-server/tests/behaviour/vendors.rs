@@ -93,14 +93,9 @@ fn o5_a_broken_stream_ends_in_each_vendors_own_error() {
             let answer = setup.ask_as(vendor, &format!("{backend}/sim"), "tokens=9,truncate=5").answer();
             let ends = match vendor {
                 Vendor::Google => {
-                    // Bare JSON, as google-genai looks for it.
                     let text = answer.text();
-                    let (_, last) = text
-                        .trim_end()
-                        .rsplit_once("\n\n")
-                        .or(text.trim_end().rsplit_once("\r\n\r\n"))
-                        .unwrap();
-                    let error: Value = serde_json::from_str(last.trim()).unwrap();
+                    let last = text.trim_end().lines().last().unwrap().strip_prefix("data: ").unwrap();
+                    let error: Value = serde_json::from_str(last).unwrap();
                     error["error"]["status"] == "INTERNAL" && !text.contains("STOP")
                 }
                 Vendor::GoogleArray => {

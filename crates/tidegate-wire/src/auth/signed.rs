@@ -1,32 +1,35 @@
 //! A caller's signature (AWS Signature Version 4), checked against the secret that it should have been made with.
 //!
-//! The same canonical form as for our own requests: the request is signed again, as its caller says it did, and the signatures are
-//! compared. Called by the gateway, twice for a request: when its head is there, and, as its body is signed as well, when that is.
+//! The canonical form is made here and not by `aws-sigv4`, which signs for a client: of a caller's request just those header fields
+//! count that it says it signed, and over HTTP/2 the SDK for JavaScript signs `:authority` in the place of `host`. Called by the
+//! gateway, twice for a request: when its head is there, and, as its body is signed as well, when that is.
 
-use std::time::{Duration, SystemTime};
-
-use aws_credential_types::Credentials;
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SigningSettings, sign},
-    sign::v4,
+use std::{
+    fmt::Write as _,
+    time::{Duration, SystemTime},
 };
+
+use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use aws_smithy_types::{DateTime, date_time::Format};
 use http::{HeaderMap, Method, Uri, header::AUTHORIZATION, header::HOST};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use sha2::{Digest as _, Sha256};
 
-use super::{Secret, cannot_sign, equal};
+use super::{Secret, equal};
 use crate::{ErrorClass, WireError};
 
 /// What of a signed request its signature is over, but for the body.
 #[derive(Debug)]
 pub struct Signed {
-    method: String,
-    uri: String,
-    /// Those that are signed.
-    headers: Vec<(String, String)>,
-    access_key_id: String,
+    /// The canonical request, but for the hash of the body at its end.
+    canonical: String,
+    /// `YYYYMMDD/REGION/SERVICE/aws4_request`.
+    scope: String,
     region: String,
     service: String,
     signature: String,
+    /// As the request says it.
+    date: String,
     at: SystemTime,
 }
 
@@ -53,43 +56,39 @@ impl Signed {
                 refused("IncompleteSignatureException", &format!("the Authorization header has no {name}"))
             })
         };
-        let scope: Vec<&str> = field("Credential")?.split('/').collect();
-        let [access_key_id, _, region, service, "aws4_request"] = *scope else {
-            return Err(refused(
-                "IncompleteSignatureException",
-                "the credential is not of the form ID/DATE/REGION/SERVICE/aws4_request",
-            ));
+        let credential = field("Credential")?;
+        let parts: Vec<&str> = credential.split('/').collect();
+        let [_, day, region, service, "aws4_request"] = *parts else {
+            let why = "the credential is not of the form ID/DATE/REGION/SERVICE/aws4_request";
+            return Err(refused("IncompleteSignatureException", why));
         };
         let date = headers.get("x-amz-date").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let at = instant(date).ok_or_else(|| {
-            refused("IncompleteSignatureException", "there is no X-Amz-Date of the form YYYYMMDDTHHMMSSZ")
+        let at = instant(date).filter(|_| date.starts_with(day)).ok_or_else(|| {
+            let why = "there is no X-Amz-Date of the form YYYYMMDDTHHMMSSZ, on the day of the credential";
+            refused("IncompleteSignatureException", why)
         })?;
-        let text = |name: &str| {
-            let values = headers.get_all(name).iter().map(|value| value.to_str().ok());
-            values.collect::<Option<Vec<_>>>().map(|values| values.join(","))
-        };
-        // HTTP/2 has the host in the URI.
-        let host = text(HOST.as_str())
-            .filter(|host| !host.is_empty())
-            .or_else(|| uri.authority().map(|authority| authority.as_str().to_owned()))
-            .unwrap_or_default();
-        let mut signed = Vec::new();
-        for name in field("SignedHeaders")?.split(';').filter(|name| !matches!(*name, "host" | "x-amz-date"))
-        {
-            let value = text(name)
-                .ok_or_else(|| refused("InvalidSignatureException", "a header that is signed is not text"))?;
-            signed.push((name.to_owned(), value));
+        let names = field("SignedHeaders")?;
+        let mut canonical = format!("{method}\n{}\n{}\n", path(uri), query(uri));
+        for name in names.split(';') {
+            let value = value(name, uri, headers).ok_or_else(|| {
+                refused("InvalidSignatureException", "a header that is signed is not there, or no text")
+            })?;
+            // A `String` takes everything.
+            let _ = writeln!(canonical, "{name}:{value}");
         }
-        signed.push((HOST.as_str().to_owned(), host.clone()));
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        // Without them a signature would be good for another host, or for ever.
+        let has = |name| names.split(';').any(|signed| signed == name);
+        if !(has("x-amz-date") && (has("host") || has(AUTHORITY))) {
+            return Err(refused("InvalidSignatureException", "the host and X-Amz-Date have to be signed"));
+        }
+        let _ = write!(canonical, "\n{names}\n");
         Ok(Self {
-            method: method.to_string(),
-            uri: format!("http://{host}{path}"),
-            headers: signed,
-            access_key_id: access_key_id.to_owned(),
+            canonical,
+            scope: format!("{day}/{region}/{service}/aws4_request"),
             region: region.to_owned(),
             service: service.to_owned(),
             signature: field("Signature")?.to_owned(),
+            date: date.to_owned(),
             at,
         })
     }
@@ -110,29 +109,60 @@ impl Signed {
     /// # Errors
     /// [`ErrorClass::Unauthorized`]: it did not.
     pub fn verify(&self, body: &[u8], secret: &Secret) -> Result<(), WireError> {
-        let identity = Credentials::new(&*self.access_key_id, secret.expose(), None, None, "tidegate").into();
-        // What is signed is the caller's to say.
-        let mut settings = SigningSettings::default();
-        settings.excluded_headers = None;
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(&self.region)
-            .name(&self.service)
-            .time(self.at)
-            .settings(settings)
-            .build()
-            .map_err(cannot_sign)?
-            .into();
-        let wrong = || {
-            let message = "the request is not signed with the gateway's master key as the secret access key";
-            refused("InvalidSignatureException", message)
-        };
-        let headers = self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-        let signable = SignableRequest::new(&self.method, &*self.uri, headers, SignableBody::Bytes(body))
-            .map_err(|_| wrong())?;
-        let (_, signature) = sign(signable, &parameters).map_err(|_| wrong())?.into_parts();
-        if equal(signature.as_bytes(), self.signature.as_bytes()) { Ok(()) } else { Err(wrong()) }
+        let request = hash(format!("{}{}", self.canonical, hash(body)).as_bytes());
+        let signed = format!("{}\n{}\n{}\n{request}", ALGORITHM.trim_end(), self.date, self.scope);
+        let key = generate_signing_key(secret.expose(), self.at, &self.region, &self.service);
+        let signature = calculate_signature(key, signed.as_bytes());
+        match equal(signature.as_bytes(), self.signature.as_bytes()) {
+            true => Ok(()),
+            false => Err(refused(
+                "InvalidSignatureException",
+                "the request is not signed with the gateway's master key as the secret access key",
+            )),
+        }
     }
+}
+
+/// The path, encoded once more, as every AWS service but S3 expects it.
+fn path(uri: &Uri) -> String {
+    utf8_percent_encode(uri.path(), PATH).to_string()
+}
+
+fn query(uri: &Uri) -> String {
+    let encoded = |text: &str| {
+        let decoded = percent_decode_str(text).collect::<Vec<u8>>();
+        percent_encoding::percent_encode(&decoded, UNRESERVED).to_string()
+    };
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    let mut pairs: Vec<_> = pairs
+        .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+        .map(|(name, value)| (encoded(name), encoded(value)))
+        .collect();
+    pairs.sort();
+    pairs.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&")
+}
+
+/// The value of a header field, with its spaces made one. HTTP/2 has the host in the URI.
+fn value(name: &str, uri: &Uri, headers: &HeaderMap) -> Option<String> {
+    let authority = || uri.authority().map(|authority| authority.as_str().to_owned());
+    if name == AUTHORITY {
+        return authority();
+    }
+    let given: Vec<_> = headers.get_all(name).iter().map(|value| value.to_str().ok()).collect();
+    if given.is_empty() {
+        return (HOST == name).then(authority).flatten();
+    }
+    let values = given.into_iter().collect::<Option<Vec<_>>>()?;
+    let plain = values.iter().map(|value| value.split_whitespace().collect::<Vec<_>>().join(" "));
+    Some(plain.collect::<Vec<_>>().join(","))
+}
+
+/// SHA-256 in hexadecimal.
+fn hash(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// `20261122T101112Z`.
@@ -158,3 +188,7 @@ fn refused(code: &str, message: &str) -> WireError {
 const ALGORITHM: &str = "AWS4-HMAC-SHA256 ";
 /// As AWS's own.
 const SKEW: Duration = Duration::from_secs(5 * 60);
+const AUTHORITY: &str = ":authority";
+/// RFC 3986's unreserved characters stay.
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const PATH: &AsciiSet = &UNRESERVED.remove(b'/');

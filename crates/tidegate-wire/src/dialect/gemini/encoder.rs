@@ -336,11 +336,10 @@ impl Answer {
     }
 }
 
-/// An error in a stream of events: bare JSON, as Google writes it and its clients look for it.
+/// An error in a stream of events. An event and not the bare JSON that Google writes: its clients look for both, but that for
+/// JavaScript finds bare JSON only where nothing came with it.
 pub(crate) fn error_event(error: &crate::WireError) -> Vec<u8> {
-    let mut event = json!({ "error": status_object(error) }).to_string().into_bytes();
-    event.extend_from_slice(b"\r\n\r\n");
-    event
+    format!("data: {}\r\n\r\n", json!({ "error": status_object(error) })).into_bytes()
 }
 
 /// An error as the last element of an array.
