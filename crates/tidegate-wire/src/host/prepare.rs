@@ -7,7 +7,7 @@ use http::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan};
+use super::{AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan};
 use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
@@ -29,16 +29,46 @@ impl Endpoint {
     /// # Errors
     /// [`ErrorClass::BadRequest`], naming the parameter, if the backend can't honour the request.
     pub fn prepare(&self, inbound: &Inbound, model: &str) -> Result<Prepared, WireError> {
+        self.prepare_as(inbound, None, model)
+    }
+
+    /// The same for a request that was decoded, and changed: media fetched, say.
+    ///
+    /// # Errors
+    /// As [`Endpoint::prepare`].
+    pub fn prepare_decoded(
+        &self,
+        inbound: &Inbound,
+        request: &ChatRequest,
+        model: &str,
+    ) -> Result<Prepared, WireError> {
+        self.prepare_as(inbound, Some(request), model)
+    }
+
+    /// Whether media that a caller names by URL have to be fetched for this backend: it takes their bytes alone.
+    pub fn takes_bytes_alone(&self, inbound: &Inbound) -> bool {
+        !inbound.client.is(self.host.dialect) && matches!(self.host.dialect, Dialect::BedrockConverse)
+    }
+
+    fn prepare_as(
+        &self,
+        inbound: &Inbound,
+        decoded: Option<&ChatRequest>,
+        model: &str,
+    ) -> Result<Prepared, WireError> {
         let dialect = self.host.dialect;
         let relayed = inbound.client.is(dialect);
         if inbound.operation == Operation::CountTokens && !relayed {
             return Err(self.cannot_count());
         }
         let mut dropped = Vec::new();
-        let (body, answer_tool) = if relayed {
-            (self.relayed(inbound, model, &mut dropped)?, false)
+        let (body, emulation) = if relayed {
+            (self.relayed(inbound, model, &mut dropped)?, Emulation::default())
         } else {
-            self.translated(&inbound.decode()?, model, &mut dropped)?
+            match decoded {
+                Some(request) => self.translated(request, model, &mut dropped)?,
+                None => self.translated(&inbound.decode()?, model, &mut dropped)?,
+            }
         };
         let plan = ReplyPlan {
             client: inbound.client,
@@ -48,7 +78,7 @@ impl Endpoint {
             include_usage: inbound.include_usage,
             choices: answers(Some(inbound.choices), &dropped),
             model: inbound.model.clone(),
-            answer_tool,
+            emulation,
         };
         let own = HeaderMap::new();
         let passed = if relayed { &inbound.headers } else { &own };
@@ -77,21 +107,33 @@ impl Endpoint {
         Ok(left.relay_body(shape))
     }
 
-    /// The body in the backend's dialect, and whether it asks for the answer as a tool call.
+    /// The body in the backend's dialect, and what has to be made good when its reply is read.
     fn translated(
         &self,
         request: &ChatRequest,
         model: &str,
         dropped: &mut Vec<String>,
-    ) -> Result<(Bytes, bool), WireError> {
-        let needed = match self.host.dialect {
-            Dialect::AnthropicMessages => anthropic_messages::needs_answer_tool(request, model),
-            Dialect::BedrockConverse => bedrock_converse::needs_answer_tool(request, model),
-            Dialect::OpenaiChat | Dialect::Gemini => None,
+    ) -> Result<(Bytes, Emulation), WireError> {
+        let (needed, several_calls) = match self.host.dialect {
+            Dialect::AnthropicMessages => (anthropic_messages::needs_answer_tool(request, model), false),
+            Dialect::BedrockConverse => (bedrock_converse::needs_answer_tool(request, model), true),
+            Dialect::Gemini => (None, true),
+            Dialect::OpenaiChat => (None, false),
         };
-        let Some(forcing) = needed else { return Ok((self.encoded(request, model, dropped)?, false)) };
-        let request = answer_tool::with_tool(request.clone(), forcing, Api(self.host.name))?;
-        Ok((self.encoded(&request, model, dropped)?, true))
+        let one_call =
+            several_calls && request.parallel_tool_calls == Some(false) && !request.tools.is_empty();
+        let emulation = Emulation { answer_tool: needed.is_some(), one_call };
+        if emulation == Emulation::default() {
+            return Ok((self.encoded(request, model, dropped)?, emulation));
+        }
+        let mut request = request.clone();
+        if one_call {
+            request.parallel_tool_calls = None;
+        }
+        if let Some(forcing) = needed {
+            request = answer_tool::with_tool(request, forcing, Api(self.host.name))?;
+        }
+        Ok((self.encoded(&request, model, dropped)?, emulation))
     }
 
     /// The body in the backend's dialect; where the request allows it, without what that can't honour.
@@ -138,7 +180,7 @@ impl Endpoint {
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
         let mut dropped = Vec::new();
-        let (body, answer_tool) = self.translated(request, model, &mut dropped)?;
+        let (body, emulation) = self.translated(request, model, &mut dropped)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
@@ -147,7 +189,7 @@ impl Endpoint {
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
             choices: answers(request.limits.n, &dropped),
             model: request.model.clone(),
-            answer_tool,
+            emulation,
         };
         Ok(Prepared { dropped, ..self.prepared(plan, model, body, &HeaderMap::new())? })
     }

@@ -47,6 +47,6 @@ fn plan(client: ClientDialect, dialect: Dialect, streaming: bool, choices: u32) 
         include_usage: true,
         choices,
         model: "m".to_owned(),
-        answer_tool: false,
+        emulation: tidegate_wire::host::Emulation::default(),
     }
 }
