@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 /// What JSON Schema has no word for is left out: the order of properties.
 pub(super) fn to_json_schema(schema: Value) -> Value {
-    // Without recursion over the caller's depth: serde_json's parser bounds it to 128.
+    // As deep as the document is nested, which its parser bounds to 128.
     let Value::Object(fields) = schema else { return schema };
     let mut out = Map::new();
     let mut nullable = false;
