@@ -72,14 +72,15 @@ fn start(listen: SocketAddr) -> io::Result<Embedded> {
 /// One streaming call, shown as its caller sees it, and its end.
 async fn story(gateway: &Embedded, backend: &str) -> io::Result<()> {
     let tag = format!("story-{backend}");
+    let model = format!("{backend}/demo");
     let body = serde_json::json!({
-        "model": format!("{backend}/demo"),
+        "model": model,
         "stream": true,
         "messages": [{"role": "user", "content": format!("What is a tide gate? [sim tag={tag}]")}],
     });
     let mut caller = Caller::send(
         &Wire::Http1(gateway.plain()),
-        Surface::Chat.path(),
+        &Surface::Chat.path(&model, true),
         None,
         body.to_string().into(),
         None,

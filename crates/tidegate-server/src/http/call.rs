@@ -16,6 +16,7 @@ use tidegate_config::Limits;
 use tidegate_engine::{Fetched, Fetcher, Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
+    auth::Signed,
     client::{Inbound, Outside, is_of_use},
     host::Prepared,
     hub::{ChatRequest, Source},
@@ -26,7 +27,7 @@ use tidegate_wire::{
 use super::body::ReplyBody;
 use crate::{caller::CallerContext, gateway::Gateway};
 
-/// Answers one request.
+/// Answers one request. One that is `signed` is answered if the gateway's key made the signature.
 ///
 /// # Cancel safety
 /// Dropping the future closes the backend and settles the call as given up.
@@ -35,6 +36,7 @@ pub(super) async fn answer(
     context: &CallerContext,
     id: &str,
     outside: Outside,
+    signed: Option<Box<Signed>>,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
     let client = outside.client;
@@ -50,6 +52,12 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
+    if let Some((signed, key)) = signed.zip(gateway.master_key.as_ref())
+        && let Err(error) = signed.verify(&body, key)
+    {
+        meter.refused(&error);
+        return Err(error);
+    }
     let call = prepare(gateway, id, outside, body, meter).await?;
     let (streaming, dropped) = (call.streaming, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
@@ -64,7 +72,7 @@ pub(super) async fn answer(
         }
         let body =
             ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
-        return Ok(with_head(body, "text/event-stream; charset=utf-8", head));
+        return Ok(with_head(body, client.stream_type(), head));
     }
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
@@ -92,8 +100,10 @@ pub(super) async fn answer(
         }
         None => ReplyBody::whole(whole),
     };
-    Ok(with_head(body, "application/json", head))
+    Ok(with_head(body, WHOLE_TYPE, head))
 }
+
+const WHOLE_TYPE: &str = "application/json";
 
 /// A call that is ready to be sent.
 struct Call {
@@ -167,7 +177,7 @@ fn with_head(body: ReplyBody, content_type: &'static str, head: Head) -> Respons
     *response.headers_mut() = told;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if content_type.starts_with("text/event-stream") {
+    if content_type != WHOLE_TYPE {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         // nginx and its kin buffer unless told not to.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

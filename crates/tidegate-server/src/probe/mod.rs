@@ -115,10 +115,14 @@ impl Phase {
 
     /// How many pieces of the stream the caller waits for before it hangs up, so that it has had some of the answer.
     fn frames_first(self, surface: Surface) -> usize {
-        match (self, surface) {
-            (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, Surface::Chat) => 2,
-            // The message's start, a block's, perhaps a ping.
-            (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, _) => 5,
+        match self {
+            Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled => match surface {
+                Surface::Chat | Surface::Gemini => 2,
+                // The message's start.
+                Surface::Converse => 3,
+                // The message's start, a block's, perhaps a ping.
+                Surface::Messages => 5,
+            },
             _ => 0,
         }
     }
@@ -137,24 +141,35 @@ pub enum Surface {
     Chat,
     /// Anthropic's Messages.
     Messages,
+    /// Google's Gemini API.
+    Gemini,
+    /// Bedrock's Converse.
+    Converse,
 }
 
 impl Surface {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+    pub const ALL: [Self; 4] = [Self::Chat, Self::Messages, Self::Gemini, Self::Converse];
 
     /// Name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Messages => "messages",
+            Self::Gemini => "gemini",
+            Self::Converse => "converse",
         }
     }
 
-    pub(crate) fn path(self) -> &'static str {
-        match self {
-            Self::Chat => "/v1/chat/completions",
-            Self::Messages => "/v1/messages",
+    /// Where `model` is called for a stream or a whole reply.
+    pub(crate) fn path(self, model: &str, streaming: bool) -> String {
+        match (self, streaming) {
+            (Self::Chat, _) => "/v1/chat/completions".to_owned(),
+            (Self::Messages, _) => "/v1/messages".to_owned(),
+            (Self::Gemini, true) => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+            (Self::Gemini, false) => format!("/v1beta/models/{model}:generateContent"),
+            (Self::Converse, true) => format!("/model/{model}/converse-stream"),
+            (Self::Converse, false) => format!("/model/{model}/converse"),
         }
     }
 }
@@ -347,7 +362,8 @@ impl Call {
         let began_ns = tidegate_sim::monotonic_ns();
         let wire = Wire::of(cell.hang_up(), gateway);
         let receive_buffer = (phase == Phase::CallerNotReading).then_some(SMALL_BUFFER);
-        let caller = Caller::send(&wire, cell.surface().path(), gateway.key(), body, receive_buffer).await?;
+        let path = cell.surface().path(&model, phase != Phase::NonStreaming);
+        let caller = Caller::send(&wire, &path, gateway.key(), body, receive_buffer).await?;
         Ok(Self { caller, tag: phase.is_tagged().then_some(tag), began_ns })
     }
 
@@ -462,14 +478,18 @@ fn request_body(model: &str, surface: Surface, phase: Phase, tag: &str) -> Vec<u
     if phase == Phase::Sending {
         prompt.push_str(&"x".repeat(BIG_REQUEST));
     }
-    let mut body = serde_json::json!({
-        "model": model,
-        "stream": phase != Phase::NonStreaming,
-        "messages": [{"role": "user", "content": prompt}],
-    });
-    if let (Surface::Messages, Some(fields)) = (surface, body.as_object_mut()) {
-        fields.insert("max_tokens".to_owned(), 1024.into());
-    }
+    let stream = phase != Phase::NonStreaming;
+    let messages = || serde_json::json!([{"role": "user", "content": prompt}]);
+    let body = match surface {
+        Surface::Chat => serde_json::json!({"model": model, "stream": stream, "messages": messages()}),
+        Surface::Messages => serde_json::json!({
+            "model": model, "stream": stream, "max_tokens": 1024, "messages": messages(),
+        }),
+        Surface::Converse => {
+            serde_json::json!({"messages": [{"role": "user", "content": [{"text": prompt}]}]})
+        }
+        Surface::Gemini => serde_json::json!({"contents": [{"role": "user", "parts": [{"text": prompt}]}]}),
+    };
     body.to_string().into_bytes()
 }
 

@@ -28,3 +28,4 @@ mod refusals;
 mod reply_headers;
 mod shapes_of_paths;
 mod stalled_callers;
+mod vendors;

@@ -46,6 +46,8 @@ pub(crate) enum Operation {
     Converse { model: String, streaming: bool },
     /// Gemini's generateContent, on AI Studio or Vertex AI.
     Generate { model: String, streaming: bool },
+    /// Only the count of its tokens.
+    CountGenerate { model: String },
     /// None of these.
     Unknown { backend: Backend },
 }
@@ -116,6 +118,7 @@ impl Order {
             Operation::Messages { .. } => Ask::messages(body),
             Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
             Operation::Generate { model, streaming } => Ask::generate(body, model, *streaming),
+            Operation::CountGenerate { model } => Ask::generate(body, model, false),
         };
         let ask = match ask {
             Ok(ask) => ask,
@@ -164,6 +167,7 @@ fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) ->
         Operation::Messages { count: true } => anthropic::count(&ask, scenario),
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
         Operation::Generate { .. } => gemini::plan(&ask, scenario),
+        Operation::CountGenerate { .. } => gemini::count(&ask, scenario),
         Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
     }
 }
@@ -216,6 +220,7 @@ impl Operation {
             Some((model, "streamGenerateContent")) if post && sse => {
                 Self::Generate { model: decoded(model), streaming: true }
             }
+            Some((model, "countTokens")) if post => Self::CountGenerate { model: decoded(model) },
             _ => Self::Unknown { backend: Backend::Gemini },
         }
     }
@@ -237,7 +242,7 @@ impl Operation {
             Self::Chat { azure: Some(_) } | Self::Models { azure: true } => Backend::Azure,
             Self::Messages { .. } => Backend::Anthropic,
             Self::Converse { .. } => Backend::Bedrock,
-            Self::Generate { .. } => Backend::Gemini,
+            Self::Generate { .. } | Self::CountGenerate { .. } => Backend::Gemini,
             Self::Unknown { backend } => *backend,
         }
     }
@@ -246,7 +251,9 @@ impl Operation {
     fn model(&self) -> Option<&str> {
         match self {
             Self::Chat { azure: Some(AzureRoute { deployment, .. }) } => deployment.as_deref(),
-            Self::Converse { model, .. } | Self::Generate { model, .. } => Some(model),
+            Self::Converse { model, .. } | Self::Generate { model, .. } | Self::CountGenerate { model } => {
+                Some(model)
+            }
             _ => None,
         }
     }

@@ -15,7 +15,10 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{ClientDialect, Operation};
-use crate::{WireError, hub::ChatRequest};
+use crate::{
+    WireError,
+    hub::{ChatRequest, StreamOptions},
+};
 
 /// What of a caller's request stands outside its body: in its path, and in its header.
 #[derive(Clone, Debug)]
@@ -87,6 +90,8 @@ enum ModelPlace {
     Body(Range<usize>),
     /// In the path; what the body has in its place, if it has something.
     Path(Option<Range<usize>>),
+    /// In the path, and the dialect's bodies have no place for it.
+    Nowhere,
 }
 
 /// Where `stream_options.include_usage` is or would be.
@@ -147,20 +152,24 @@ impl Inbound {
         let Outside { client, operation, headers, model: named, stream: told, drop_params } = outside;
         let model_place = fields.model.map(|raw| place(text, raw.get()));
         let (model, model_place) = match named {
+            Some(named) if client.says_by_path() => (checked_model(named)?, ModelPlace::Nowhere),
             Some(named) => (checked_model(named)?, ModelPlace::Path(model_place)),
             None => (fields.model(text)?, ModelPlace::Body(model_place.unwrap_or_default())),
         };
-        fields.check_messages()?;
+        fields.check_conversation(client)?;
         let stream = match told {
             Some(told) => told,
             None => optional::<bool>("stream", fields.stream, "a boolean")?.unwrap_or(false),
         };
         // A count is one document, whatever the body says.
         let stream = stream && operation == Operation::Generate;
-        let choices = optional::<u32>("n", fields.choices, "a positive integer")?.unwrap_or(1);
+        let choices =
+            optional::<u32>(client.choices_name(), fields.choices, "a positive integer")?.unwrap_or(1);
         let (include_usage, usage) = match client {
             ClientDialect::OpenaiChat => fields.usage_option(text)?,
-            ClientDialect::AnthropicMessages => (true, UsageOption::Absent),
+            ClientDialect::AnthropicMessages | ClientDialect::Gemini(_) | ClientDialect::BedrockConverse => {
+                (true, UsageOption::Absent)
+            }
         };
         let places = Places {
             fields: text.find('{').map_or(0, |brace| brace + 1),
@@ -199,6 +208,11 @@ impl Inbound {
     pub fn decode(&self) -> Result<ChatRequest, WireError> {
         let request = match self.places.model {
             ModelPlace::Body(_) => self.client.decode(&self.body),
+            ModelPlace::Nowhere => self.client.decode(&self.body).map(|request| {
+                // The usage is a part of every stream of such an API.
+                let options = StreamOptions { include_usage: Some(true), ..StreamOptions::default() };
+                ChatRequest { model: self.model.clone(), stream: self.stream.then_some(options), ..request }
+            }),
             ModelPlace::Path(_) => {
                 let named = self.places.name_model(&self.model, &self.model);
                 self.client.decode(&splice(&self.body, named.as_slice()))
@@ -211,7 +225,7 @@ impl Inbound {
     pub(crate) fn leaving_out(&self, name: &str) -> Result<Self, WireError> {
         let named = match self.places.model {
             ModelPlace::Body(_) => None,
-            ModelPlace::Path(_) => Some(self.model.clone()),
+            ModelPlace::Path(_) | ModelPlace::Nowhere => Some(self.model.clone()),
         };
         let outside = Outside {
             client: self.client,
@@ -272,6 +286,7 @@ impl Places {
     fn name_model(&self, asked: &str, name: &str) -> Option<(Range<usize>, String)> {
         let spelled = || serde_json::Value::from(name).to_string();
         match &self.model {
+            ModelPlace::Nowhere => None,
             ModelPlace::Body(_) if asked == name => None,
             ModelPlace::Body(place) | ModelPlace::Path(Some(place)) => Some((place.clone(), spelled())),
             ModelPlace::Path(None) => Some((self.fields..self.fields, format!(r#""model":{},"#, spelled()))),
@@ -340,7 +355,7 @@ const MAX_MODEL: usize = 512;
 #[derive(Default)]
 struct Fields<'a> {
     model: Option<&'a RawValue>,
-    messages: Option<&'a RawValue>,
+    conversation: Option<&'a RawValue>,
     stream: Option<&'a RawValue>,
     stream_options: Option<&'a RawValue>,
     choices: Option<&'a RawValue>,
@@ -360,20 +375,23 @@ impl<'a> Fields<'a> {
         checked_model(model)
     }
 
-    fn check_messages(&self) -> Result<(), WireError> {
-        let Some(raw) = self.messages else {
-            return Err(WireError::bad_request("Missing required parameter: 'messages'.")
-                .with_param("messages")
+    fn check_conversation(&self, client: ClientDialect) -> Result<(), WireError> {
+        let name = client.conversation();
+        let Some(raw) = self.conversation else {
+            return Err(WireError::bad_request(format!("Missing required parameter: '{name}'."))
+                .with_param(name)
                 .with_code("missing_required_parameter"));
         };
         let Some(inside) = raw.get().strip_prefix('[') else {
-            return Err(wrong_type("messages", "an array", raw.get(), None));
+            // Google's parser takes one content without its brackets.
+            let lone = matches!(client, ClientDialect::Gemini(_)) && raw.get().starts_with('{');
+            return if lone { Ok(()) } else { Err(wrong_type(name, "an array", raw.get(), None)) };
         };
         if inside.trim_start().starts_with(']') {
-            return Err(WireError::bad_request(
-                "Invalid 'messages': empty array. Expected an array with minimum length 1.",
-            )
-            .with_param("messages")
+            return Err(WireError::bad_request(format!(
+                "Invalid '{name}': empty array. Expected an array with minimum length 1.",
+            ))
+            .with_param(name)
             .with_code("empty_array"));
         }
         Ok(())
@@ -409,6 +427,13 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Of Gemini's settings what a relay has to know. One that is no object is the backend's to refuse, or the decoder's.
+#[derive(serde::Deserialize)]
+struct GenerationConfig<'a> {
+    #[serde(borrow, default, rename = "candidateCount", alias = "candidate_count")]
+    candidate_count: Option<&'a RawValue>,
+}
+
 fn checked_model(model: String) -> Result<String, WireError> {
     if model.is_empty() {
         return Err(WireError::bad_request("Invalid 'model': it must not be empty.").with_param("model"));
@@ -424,14 +449,21 @@ fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireErro
     let mut fields = Fields::default();
     fields.known.names = client.parameters();
     let is_chat = client == ClientDialect::OpenaiChat;
+    let is_gemini = matches!(client, ClientDialect::Gemini(_));
+    let conversation = client.conversation();
     each_field(text, |key, value| {
         fields.known.see(&key)?;
         match &*key {
             "model" => fields.model = Some(value),
-            "messages" => fields.messages = Some(value),
+            name if name == conversation => fields.conversation = Some(value),
             "stream" => fields.stream = Some(value),
             "stream_options" => fields.stream_options = Some(value),
             "n" if is_chat => fields.choices = Some(value),
+            "generationConfig" | "generation_config" if is_gemini => {
+                fields.choices = serde_json::from_str::<GenerationConfig<'_>>(value.get())
+                    .ok()
+                    .and_then(|config| config.candidate_count);
+            }
             DROP_PARAMS => fields.drop_params = Some(value),
             "max_completion_tokens" => fields.has_max_completion_tokens = true,
             "max_tokens" => {

@@ -8,11 +8,12 @@ mod inbound;
 mod reply_headers;
 
 use bytes::Bytes;
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use crate::{
     WireError,
-    dialect::{Encoder, anthropic_messages, openai_chat},
+    dialect::{Encoder, anthropic_messages, bedrock_converse, gemini, openai_chat},
+    framing::event_stream,
     host::Dialect,
     hub::ChatRequest,
 };
@@ -28,6 +29,19 @@ pub enum ClientDialect {
     OpenaiChat,
     /// Anthropic's Messages API.
     AnthropicMessages,
+    /// Google's Gemini API.
+    Gemini(StreamForm),
+    /// Bedrock's Converse.
+    BedrockConverse,
+}
+
+/// In which of Gemini's two forms a caller wants a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamForm {
+    /// Server-sent events (`alt=sse`).
+    Events,
+    /// One JSON array.
+    Array,
 }
 
 /// What a caller wants of a model.
@@ -46,7 +60,16 @@ impl ClientDialect {
         match self {
             Self::OpenaiChat => openai_chat::encode_error(error),
             Self::AnthropicMessages => anthropic_messages::encode_error(error),
+            Self::Gemini(_) => gemini::encode_error(error),
+            Self::BedrockConverse => bedrock_converse::encode_error(error),
         }
+    }
+
+    /// The header field that names an error's kind, where clients look for it there.
+    pub fn error_header(self, error: &WireError) -> Option<(HeaderName, HeaderValue)> {
+        let name = HeaderName::from_static("x-amzn-errortype");
+        let kind = HeaderValue::from_static(bedrock_converse::error_type(error.class()));
+        (self == Self::BedrockConverse).then_some((name, kind))
     }
 
     /// What a stream says while its backend is silent. Clients skip it.
@@ -54,13 +77,27 @@ impl ClientDialect {
         match self {
             Self::OpenaiChat => b": tidegate\n\n",
             Self::AnthropicMessages => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
+            // Not a comment: google-genai takes one for JSON. Between elements of an array it is space.
+            Self::Gemini(_) => b"\n",
+            Self::BedrockConverse => &event_stream::PING,
+        }
+    }
+
+    /// Media type of a streamed reply.
+    pub fn stream_type(self) -> &'static str {
+        match self {
+            Self::OpenaiChat | Self::AnthropicMessages | Self::Gemini(StreamForm::Events) => {
+                "text/event-stream; charset=utf-8"
+            }
+            Self::Gemini(StreamForm::Array) => "application/json; charset=utf-8",
+            Self::BedrockConverse => "application/vnd.amazon.eventstream",
         }
     }
 
     /// Header fields that are a part of the request, and go on to a backend of the same dialect.
     pub fn request_headers(self) -> &'static [HeaderName] {
         match self {
-            Self::OpenaiChat => &[],
+            Self::OpenaiChat | Self::Gemini(_) | Self::BedrockConverse => &[],
             Self::AnthropicMessages => &anthropic_messages::REQUEST_HEADERS,
         }
     }
@@ -70,6 +107,8 @@ impl ClientDialect {
         match self {
             Self::OpenaiChat => openai_chat::decode_request(body),
             Self::AnthropicMessages => anthropic_messages::decode_request(body),
+            Self::Gemini(_) => gemini::decode_request(body),
+            Self::BedrockConverse => bedrock_converse::decode_request(body),
         }
     }
 
@@ -89,6 +128,16 @@ impl ClientDialect {
             (Self::OpenaiChat, false) => Box::new(openai_chat::WholeEncoder::new(id, created, model)),
             (Self::AnthropicMessages, true) => Box::new(anthropic_messages::stream_encoder(id, model)),
             (Self::AnthropicMessages, false) => Box::new(anthropic_messages::whole_encoder(id, model)),
+            (Self::BedrockConverse, true) => Box::new(bedrock_converse::stream_encoder()),
+            (Self::BedrockConverse, false) => Box::new(bedrock_converse::whole_encoder()),
+            (Self::Gemini(form), streaming) => {
+                let form = match form {
+                    _ if !streaming => gemini::Form::Whole,
+                    StreamForm::Events => gemini::Form::Events,
+                    StreamForm::Array => gemini::Form::Array,
+                };
+                Box::new(gemini::GeminiEncoder::new(form, id, model))
+            }
         }
     }
 
@@ -96,8 +145,32 @@ impl ClientDialect {
     pub(crate) fn is(self, dialect: Dialect) -> bool {
         matches!(
             (self, dialect),
-            (Self::OpenaiChat, Dialect::OpenaiChat) | (Self::AnthropicMessages, Dialect::AnthropicMessages)
+            (Self::OpenaiChat, Dialect::OpenaiChat)
+                | (Self::AnthropicMessages, Dialect::AnthropicMessages)
+                | (Self::Gemini(_), Dialect::Gemini)
+                | (Self::BedrockConverse, Dialect::BedrockConverse)
         )
+    }
+
+    /// Whether a request's body has no place for the model and for whether to stream: its path says both.
+    pub(crate) fn says_by_path(self) -> bool {
+        matches!(self, Self::Gemini(_) | Self::BedrockConverse)
+    }
+
+    /// The parameter that holds the conversation.
+    fn conversation(self) -> &'static str {
+        match self {
+            Self::OpenaiChat | Self::AnthropicMessages | Self::BedrockConverse => "messages",
+            Self::Gemini(_) => "contents",
+        }
+    }
+
+    /// The parameter that says how many answers are wanted.
+    fn choices_name(self) -> &'static str {
+        match self {
+            Self::OpenaiChat | Self::AnthropicMessages | Self::BedrockConverse => "n",
+            Self::Gemini(_) => "generationConfig.candidateCount",
+        }
     }
 
     /// Names of top-level parameters: of these, none may come twice. At most 64.
@@ -105,6 +178,8 @@ impl ClientDialect {
         match self {
             Self::OpenaiChat => &openai_chat::PARAMETERS,
             Self::AnthropicMessages => &anthropic_messages::PARAMETERS,
+            Self::Gemini(_) => &gemini::PARAMETERS,
+            Self::BedrockConverse => &bedrock_converse::PARAMETERS,
         }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Dialect, ReplyPlan};
 use crate::{
-    client::{ClientDialect, Operation},
+    client::{ClientDialect, Operation, StreamForm},
     dialect::{
         Decoder, answer_tool::AnswerDecoder, anthropic_messages::MessagesDecoder,
         bedrock_converse::ConverseDecoder, gemini::GeminiDecoder, one_call::OneCallDecoder,
@@ -12,7 +12,7 @@ use crate::{
     },
     framing::Framing,
     hub::Event,
-    reply::{Events, Relay, Reply, Translate, WholeRelay},
+    reply::{Events, FrameRelay, Relay, Reply, Translate, WholeRelay},
 };
 
 impl ReplyPlan {
@@ -20,7 +20,11 @@ impl ReplyPlan {
     /// dialect does not say.
     pub fn reply(&self, id: &str, created: u64) -> Box<dyn Reply<Item = Bytes>> {
         if self.operation == Operation::CountTokens {
-            return Box::new(WholeRelay::count());
+            let field = match self.client {
+                ClientDialect::Gemini(_) => "totalTokens",
+                _ => "input_tokens",
+            };
+            return Box::new(WholeRelay::count(field));
         }
         if !self.client.is(self.dialect) {
             let Self { streaming, include_usage, model, .. } = self;
@@ -32,6 +36,12 @@ impl ReplyPlan {
             (ClientDialect::OpenaiChat, false) => Box::new(WholeRelay::new(self.choices)),
             (ClientDialect::AnthropicMessages, true) => Box::new(Relay::messages()),
             (ClientDialect::AnthropicMessages, false) => Box::new(WholeRelay::messages()),
+            (ClientDialect::Gemini(form), true) => {
+                Box::new(Relay::gemini(self.choices, form == StreamForm::Array))
+            }
+            (ClientDialect::Gemini(_), false) => Box::new(WholeRelay::gemini(self.choices)),
+            (ClientDialect::BedrockConverse, true) => Box::new(FrameRelay::converse()),
+            (ClientDialect::BedrockConverse, false) => Box::new(WholeRelay::converse()),
         }
     }
 

@@ -275,7 +275,11 @@ impl Endpoint {
                 format!("{base}/v1/messages{count}")
             }
             (Dialect::Gemini, _) => {
-                let operation = if streaming { "streamGenerateContent?alt=sse" } else { "generateContent" };
+                let operation = match (operation, streaming) {
+                    (Operation::CountTokens, _) => "countTokens",
+                    (Operation::Generate, true) => "streamGenerateContent?alt=sse",
+                    (Operation::Generate, false) => "generateContent",
+                };
                 // As Google's list of models names them.
                 let model = model.strip_prefix("models/").unwrap_or(model);
                 format!("{base}/models/{}:{operation}", utf8_percent_encode(model, SEGMENT))

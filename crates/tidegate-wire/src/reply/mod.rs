@@ -6,8 +6,11 @@
 mod events;
 mod observe;
 mod observe_chat;
+mod observe_converse;
+mod observe_gemini;
 mod observe_messages;
 mod relay;
+mod relay_frames;
 mod scan;
 mod tally;
 #[cfg(test)]
@@ -21,6 +24,7 @@ use bytes::Bytes;
 
 pub use events::Events;
 pub use relay::Relay;
+pub use relay_frames::FrameRelay;
 pub use translate::Translate;
 pub use whole::WholeRelay;
 

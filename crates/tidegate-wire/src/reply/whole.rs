@@ -9,6 +9,8 @@ use super::{
     Progress, Reply,
     observe::Observer,
     observe_chat::ChatObserver,
+    observe_converse::ConverseObserver,
+    observe_gemini::GeminiObserver,
     observe_messages::{CountObserver, MessagesObserver},
 };
 use crate::{WireError, framing::MAX_WHOLE};
@@ -39,9 +41,23 @@ impl WholeRelay<MessagesObserver> {
 }
 
 impl WholeRelay<CountObserver> {
-    /// A relay of Anthropic's count of tokens.
-    pub fn count() -> Self {
-        Self::observed_by(CountObserver::default())
+    /// A relay of a count of tokens, which `field` has.
+    pub fn count(field: &'static str) -> Self {
+        Self::observed_by(CountObserver::new(field))
+    }
+}
+
+impl WholeRelay<GeminiObserver> {
+    /// A relay of Gemini for a request that asked for `choices` answers.
+    pub fn gemini(choices: u32) -> Self {
+        Self::observed_by(GeminiObserver::new(choices, false))
+    }
+}
+
+impl WholeRelay<ConverseObserver> {
+    /// A relay of Bedrock's Converse.
+    pub fn converse() -> Self {
+        Self::observed_by(ConverseObserver::default())
     }
 }
 
