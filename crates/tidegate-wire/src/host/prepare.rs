@@ -47,7 +47,8 @@ impl Endpoint {
 
     /// Whether media that a caller names by URL have to be fetched for this backend: it takes their bytes alone.
     pub fn takes_bytes_alone(&self, inbound: &Inbound) -> bool {
-        !inbound.client.is(self.host.dialect) && matches!(self.host.dialect, Dialect::BedrockConverse)
+        let generates = inbound.operation == Operation::Generate;
+        generates && !inbound.client.is(self.host.dialect) && self.host.dialect == Dialect::BedrockConverse
     }
 
     fn prepare_as(
