@@ -9,7 +9,7 @@ use std::{
 
 use tidegate::{Host, Key};
 use tidegate_engine::{Clocks, HttpVersion};
-use tidegate_wire::host::AuthScheme;
+use tidegate_wire::host::{AuthScheme, ResponsesUse};
 
 use crate::{Config, Limits, Listener, LogFormat};
 
@@ -107,6 +107,11 @@ fn write_host(f: &mut impl Write, name: &str, host: &Host) -> fmt::Result {
         HttpVersion::Http2 => "2",
     };
     writeln!(f, "    http: {version}")?;
+    match host.responses {
+        ResponsesUse::Auto => {}
+        ResponsesUse::Always => writeln!(f, "    responses: always")?,
+        ResponsesUse::Never => writeln!(f, "    responses: never")?,
+    }
     write_clocks(f, &host.clocks.unwrap_or_default())
 }
 

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName};
 use tidegate_engine::{Clocks, Credentials, HttpVersion, Target, credentials::AwsSource};
 use tidegate_wire::{
     auth::{AwsCredential, Credential, Secret},
-    host::{AuthScheme, HOSTS, HostRow, Place, Quirk, row},
+    host::{AuthScheme, HOSTS, HostRow, Place, Quirk, ResponsesUse, row},
 };
 
 use crate::{AwsChains, Error, environment, model, settings};
@@ -48,6 +48,8 @@ pub struct Host {
     pub clocks: Option<Clocks>,
     /// HTTP version to speak.
     pub http: HttpVersion,
+    /// When its Responses API is used.
+    pub responses: ResponsesUse,
     /// How to authenticate.
     pub key: Key,
 }
@@ -103,6 +105,7 @@ impl Host {
             headers: Vec::new(),
             clocks: None,
             http: HttpVersion::Auto,
+            responses: ResponsesUse::Auto,
             key,
         }
     }
@@ -275,6 +278,13 @@ impl Host {
         self
     }
 
+    /// When its Responses API is used: for requests that a model takes nowhere else, unless said otherwise here.
+    #[must_use]
+    pub fn responses(mut self, when: ResponsesUse) -> Self {
+        self.responses = when;
+        self
+    }
+
     /// The URL in force: the one given, else the kind's default. `None`: there is none, or the region is not known yet.
     pub fn url(&self) -> Option<String> {
         Some(self.kind.endpoint_at(self.place(self.region.as_deref())).ok()?.base_url)
@@ -372,6 +382,7 @@ impl Host {
     fn target_with(&self, credentials: Credentials, region: Option<&str>) -> Result<Target, Error> {
         let mut endpoint = self.kind.endpoint_at(self.place(region))?;
         endpoint.headers = self.header_map()?;
+        endpoint.responses = self.responses;
         let mut target = Target::new(endpoint, credentials)?;
         target.clocks = self.clocks.unwrap_or_default();
         target.http = self.http;

@@ -180,6 +180,11 @@ impl Inbound {
         self.given.has(name) && self.field(name).is_some_and(|(_, value)| value.get() != "null")
     }
 
+    /// The JSON text of one of its dialect's parameters, if the caller gave it.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.given.has(name).then(|| self.field(name)).flatten().map(|(_, value)| value.get())
+    }
+
     /// Reads the whole request into the hub's types.
     ///
     /// # Errors

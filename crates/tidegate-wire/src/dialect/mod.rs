@@ -8,6 +8,7 @@ pub(crate) mod claude;
 pub mod gemini;
 pub(crate) mod object;
 pub mod openai_chat;
+pub mod openai_responses;
 pub(crate) mod parameters;
 
 use crate::{WireError, framing::Frame, hub::Event};

@@ -8,6 +8,7 @@ mod parts;
 mod plan;
 mod prepare;
 mod refusal;
+mod responses;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,8 @@ pub struct Endpoint {
     pub region: Option<String>,
     /// Sent with every request.
     pub headers: HeaderMap,
+    /// When the Responses API is used for calls.
+    pub responses: ResponsesUse,
 }
 
 /// A vendor, as data.
@@ -61,6 +64,9 @@ pub struct HostRow {
     pub renames: &'static [(&'static str, &'static str)],
     /// OpenAI's parameters that it has not: a request with one is refused by name before it is sent.
     pub lacks: &'static [&'static str],
+    /// Where it is said that the host has OpenAI's Responses API as well, at `/responses` beside the chat completions. `None`: it is
+    /// not known to.
+    pub responses: Option<&'static str>,
     /// In what it differs from its dialect.
     pub quirks: &'static [Quirk],
 }
@@ -111,6 +117,8 @@ pub enum Quirk {
     EndsWithoutDone,
     /// Reasoning is called `reasoning`, where others say `reasoning_content`.
     NamesReasoningShort,
+    /// Some models take some requests, or all of them, on its Responses API only.
+    BridgesToResponses,
     /// A server of the operator's own: a key is sent if there is one, and a base URL without a path gets `/v1`.
     OwnServer,
 }
@@ -120,12 +128,26 @@ pub enum Quirk {
 pub enum Dialect {
     /// OpenAI chat completions.
     OpenaiChat,
+    /// OpenAI's Responses API.
+    OpenaiResponses,
     /// Anthropic's Messages API.
     AnthropicMessages,
     /// Bedrock Converse and ConverseStream.
     BedrockConverse,
     /// Gemini's generateContent and streamGenerateContent.
     Gemini,
+}
+
+/// When a host's Responses API is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ResponsesUse {
+    /// For callers that speak it, where the host is known to have it; for others where a model takes their request nowhere else.
+    #[default]
+    Auto,
+    /// For every caller.
+    Always,
+    /// For none.
+    Never,
 }
 
 /// How a host authenticates.
@@ -183,7 +205,7 @@ pub struct ReplyPlan {
     pub client: ClientDialect,
     /// What it wants.
     pub operation: Operation,
-    /// The backend's dialect.
+    /// The backend's dialect, for this request: some hosts have two.
     pub dialect: Dialect,
     /// Whether the reply is a stream.
     pub streaming: bool,
@@ -225,6 +247,7 @@ impl HostRow {
             api_version: place.api_version.map(str::to_owned),
             region: place.region.map(str::to_owned),
             headers: HeaderMap::new(),
+            responses: ResponsesUse::Auto,
         })
     }
 

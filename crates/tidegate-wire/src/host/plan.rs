@@ -7,7 +7,7 @@ use crate::{
     client::{ClientDialect, Operation},
     dialect::{
         Decoder, anthropic_messages::MessagesDecoder, bedrock_converse::ConverseDecoder,
-        gemini::GeminiDecoder, openai_chat::ChatDecoder,
+        gemini::GeminiDecoder, openai_chat::ChatDecoder, openai_responses::ResponsesDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -43,7 +43,9 @@ impl ReplyPlan {
     pub fn framing(&self) -> Framing {
         match (self.dialect, self.streaming) {
             (_, false) => Framing::Whole,
-            (Dialect::OpenaiChat | Dialect::AnthropicMessages, true) => Framing::Sse,
+            (Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AnthropicMessages, true) => {
+                Framing::Sse
+            }
             (Dialect::BedrockConverse, true) => Framing::EventStream,
             (Dialect::Gemini, true) => Framing::SseOrJson,
         }
@@ -52,6 +54,7 @@ impl ReplyPlan {
     fn decoder(&self) -> Box<dyn Decoder> {
         match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
+            Dialect::OpenaiResponses => Box::new(ResponsesDecoder::new()),
             Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
             Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),

@@ -7,7 +7,7 @@ use http::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan};
+use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan, responses::Ask};
 use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
@@ -16,6 +16,7 @@ use crate::{
         bedrock_converse::{self, EncodeOptions},
         gemini,
         openai_chat::{self, RequestShape},
+        openai_responses,
     },
     hub::ChatRequest,
     outbound::Outbound,
@@ -28,7 +29,7 @@ impl Endpoint {
     /// # Errors
     /// [`ErrorClass::BadRequest`], naming the parameter, if the backend can't honour the request.
     pub fn prepare(&self, inbound: &Inbound, model: &str) -> Result<Prepared, WireError> {
-        let dialect = self.host.dialect;
+        let (dialect, decoded) = self.dialect(inbound, model)?;
         let relayed = inbound.client.is(dialect);
         if inbound.operation == Operation::CountTokens && !relayed {
             return Err(self.cannot_count());
@@ -44,7 +45,8 @@ impl Endpoint {
                 renames: self.host.renames,
             })
         } else {
-            self.encode(&inbound.decode()?, model)?
+            let request = decoded.map_or_else(|| inbound.decode(), Ok)?;
+            self.encode(&request, dialect, model)?
         };
         let plan = ReplyPlan {
             client: inbound.client,
@@ -74,11 +76,12 @@ impl Endpoint {
     /// # Errors
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
-        let body = self.encode(request, model)?;
+        let dialect = self.dialect_for(model, || Ask::of(request));
+        let body = self.encode(request, dialect, model)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
-            dialect: self.host.dialect,
+            dialect,
             streaming: request.stream.is_some(),
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
             choices: request.limits.n.unwrap_or(1).max(1),
@@ -87,9 +90,21 @@ impl Endpoint {
         self.prepared(plan, model, body, &HeaderMap::new())
     }
 
+    /// In which dialect the backend gets a request; and the request, if it had to be decoded to tell.
+    fn dialect(&self, inbound: &Inbound, model: &str) -> Result<(Dialect, Option<ChatRequest>), WireError> {
+        if inbound.client == ClientDialect::OpenaiChat {
+            return Ok((self.dialect_for(model, || Ask::in_chat(inbound)), None));
+        }
+        if inbound.client.is(self.host.dialect) {
+            return Ok((self.host.dialect, None));
+        }
+        let request = inbound.decode()?;
+        Ok((self.dialect_for(model, || Ask::of(&request)), Some(request)))
+    }
+
     /// The body in the backend's dialect.
-    fn encode(&self, request: &ChatRequest, model: &str) -> Result<Bytes, WireError> {
-        match self.host.dialect {
+    fn encode(&self, request: &ChatRequest, dialect: Dialect, model: &str) -> Result<Bytes, WireError> {
+        match dialect {
             Dialect::OpenaiChat => {
                 let foreign_fields = !self.host.has(Quirk::RefusesForeignFields);
                 let shape = RequestShape {
@@ -102,6 +117,9 @@ impl Endpoint {
                     lacks: self.host.lacks,
                 };
                 Ok(openai_chat::encode_request_as(request, self.host.name, shape)?.into())
+            }
+            Dialect::OpenaiResponses => {
+                openai_responses::encode_request(request, &openai_responses::EncodeOptions { model })
             }
             Dialect::AnthropicMessages => {
                 anthropic_messages::encode_request(request, &anthropic_messages::EncodeOptions { model })
@@ -120,32 +138,32 @@ impl Endpoint {
         passed: &HeaderMap,
     ) -> Result<Prepared, WireError> {
         // No encoding protects these: a proxy on the way takes them for steps in the path, and so for another operation.
-        if self.puts_model_in_path() && matches!(model, "." | "..") {
+        if self.puts_model_in_path(plan.dialect) && matches!(model, "." | "..") {
             return Err(
                 WireError::bad_request(format!("Invalid 'model': {model:?} names none.")).with_param("model")
             );
         }
         let outbound = Outbound {
             method: Method::POST,
-            uri: self.uri(model, plan.streaming, plan.operation)?,
-            headers: self.request_headers(plan.streaming, passed),
+            uri: self.uri(plan.dialect, model, plan.streaming, plan.operation)?,
+            headers: self.request_headers(plan.dialect, plan.streaming, passed),
             body,
         };
         Ok(Prepared { outbound, plan })
     }
 
-    fn request_headers(&self, streaming: bool, passed: &HeaderMap) -> HeaderMap {
-        let accept = match (self.host.dialect, streaming) {
+    fn request_headers(&self, dialect: Dialect, streaming: bool, passed: &HeaderMap) -> HeaderMap {
+        let accept = match (dialect, streaming) {
             (_, false) => "application/json",
-            (Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::Gemini, true) => "text/event-stream",
             (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
+            (_, true) => "text/event-stream",
         };
         let mut headers = self.headers.clone();
         for (name, value) in passed {
             // The operator's word comes first.
             headers.entry(name).or_insert_with(|| value.clone());
         }
-        if self.host.dialect == Dialect::AnthropicMessages {
+        if dialect == Dialect::AnthropicMessages {
             anthropic_messages::pin_version(&mut headers);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -153,10 +171,16 @@ impl Endpoint {
         headers
     }
 
-    pub(super) fn uri(&self, model: &str, streaming: bool, operation: Operation) -> Result<Uri, WireError> {
+    pub(super) fn uri(
+        &self,
+        dialect: Dialect,
+        model: &str,
+        streaming: bool,
+        operation: Operation,
+    ) -> Result<Uri, WireError> {
         let base = self.base_url.trim_end_matches('/');
         let segment = utf8_percent_encode(model, SEGMENT);
-        let text = match (self.host.dialect, self.host.auth) {
+        let text = match (dialect, self.host.auth) {
             (Dialect::BedrockConverse, _) => {
                 let operation = if streaming { "converse-stream" } else { "converse" };
                 format!("{base}/model/{segment}/{operation}")
@@ -173,6 +197,7 @@ impl Endpoint {
                 let model = model.strip_prefix("models/").unwrap_or(model);
                 format!("{base}/models/{}:{operation}", utf8_percent_encode(model, SEGMENT))
             }
+            (Dialect::OpenaiResponses, _) => self.responses_url(),
             (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
             (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
         };
@@ -194,8 +219,7 @@ impl Endpoint {
         if base.ends_with("/models") || base.contains("/openai/deployments/") {
             return format!("{base}/chat/completions{query}");
         }
-        let resource =
-            base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base);
+        let resource = azure_resource(base);
         let surface = match self.dated_version() {
             Some(_) => format!("deployments/{deployment}"),
             None => "v1".to_owned(),
@@ -204,8 +228,12 @@ impl Endpoint {
     }
 
     /// Azure's v1 surface does not, but knows no such model either.
-    fn puts_model_in_path(&self) -> bool {
-        self.host.dialect != Dialect::OpenaiChat || self.host.auth == AuthScheme::Azure
+    fn puts_model_in_path(&self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::OpenaiChat => self.host.auth == AuthScheme::Azure,
+            Dialect::OpenaiResponses => false,
+            _ => true,
+        }
     }
 
     /// Whether the host has to be asked for the usage of a stream, and knows how.
@@ -217,13 +245,18 @@ impl Endpoint {
     }
 
     /// An undated version (`preview`, `latest`) is newer than all of them.
-    fn dated_version(&self) -> Option<&str> {
+    pub(super) fn dated_version(&self) -> Option<&str> {
         self.api_version.as_deref().filter(|version| version.starts_with("20"))
     }
 
     fn renames_max_tokens(&self, model: &str) -> bool {
         self.host.has(Quirk::RenamesMaxTokens) && is_reasoning_gpt(model)
     }
+}
+
+/// A base URL without what it may hold of the path.
+pub(super) fn azure_resource(base: &str) -> &str {
+    base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base)
 }
 
 /// Known by name: the o-series and gpt-5 and its successors, `gpt-5-chat` included. A deployment with a name of its own is left
@@ -242,4 +275,4 @@ fn is_reasoning_gpt(model: &str) -> bool {
 }
 
 /// Everything but RFC 3986's unreserved characters: `:` and `/` of model ids and ARNs are encoded.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(super) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

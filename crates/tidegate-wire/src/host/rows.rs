@@ -18,7 +18,8 @@ pub static HOSTS: &[HostRow] = &[
         variables: keys(&["OPENAI_API_KEY"], &["OPENAI_BASE_URL", "OPENAI_API_BASE"]),
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
-        quirks: &[Quirk::RefusesForeignFields],
+        responses: Some("OpenAI's SDK 3.54"),
+        quirks: &[Quirk::RefusesForeignFields, Quirk::BridgesToResponses],
         ..CHAT
     },
     HostRow {
@@ -31,7 +32,13 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
-        quirks: &[Quirk::RenamesMaxTokens, Quirk::DatesStreamOptions, Quirk::RefusesForeignFields],
+        responses: Some("Microsoft, API version lifecycle; recorded"),
+        quirks: &[
+            Quirk::RenamesMaxTokens,
+            Quirk::DatesStreamOptions,
+            Quirk::RefusesForeignFields,
+            Quirk::BridgesToResponses,
+        ],
         ..CHAT
     },
     HostRow {
