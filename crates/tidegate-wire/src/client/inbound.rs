@@ -15,7 +15,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{ClientDialect, Operation};
-use crate::{WireError, hub::ChatRequest};
+use crate::{WireError, dialect::openai_responses, hub::ChatRequest};
 
 /// What of a caller's request stands outside its body: in its path, and in its header.
 #[derive(Clone, Debug)]
@@ -109,6 +109,8 @@ pub(crate) struct RelayShape<'a> {
     pub(crate) rename_max_tokens: bool,
     /// OpenAI's names of parameters, and the backend's.
     pub(crate) renames: &'a [(&'a str, &'a str)],
+    /// The backend's own id of the response that this one continues, where the caller knows it by another.
+    pub(crate) continued: Option<&'a str>,
 }
 
 impl Inbound {
@@ -139,7 +141,10 @@ impl Inbound {
             Some(named) => (checked_model(named)?, ModelPlace::Path(model_place)),
             None => (fields.model(text)?, ModelPlace::Body(model_place.unwrap_or_default())),
         };
-        fields.check_messages()?;
+        match client {
+            ClientDialect::OpenaiResponses => fields.check_input()?,
+            ClientDialect::OpenaiChat | ClientDialect::AnthropicMessages => fields.check_messages()?,
+        }
         let stream = match told {
             Some(told) => told,
             None => optional::<bool>("stream", fields.stream, "a boolean")?.unwrap_or(false),
@@ -149,7 +154,7 @@ impl Inbound {
         let choices = optional::<u32>("n", fields.choices, "a positive integer")?.unwrap_or(1);
         let (include_usage, usage) = match client {
             ClientDialect::OpenaiChat => fields.usage_option(text)?,
-            ClientDialect::AnthropicMessages => (true, UsageOption::Absent),
+            ClientDialect::OpenaiResponses | ClientDialect::AnthropicMessages => (true, UsageOption::Absent),
         };
         let places = Places {
             fields: text.find('{').map_or(0, |brace| brace + 1),
@@ -215,11 +220,21 @@ impl Inbound {
             let key = self.field(name).and_then(|(key, _)| key);
             edits.extend(key.map(|key| (key, (*own).to_owned())));
         }
+        if let Some((_, value)) = self.field(CONTINUED).filter(|_| shape.continued.is_some())
+            && let (Some(id), Ok(text)) = (shape.continued, std::str::from_utf8(&self.body))
+        {
+            edits.push((place(text, value.get()), serde_json::Value::from(id).to_string()));
+        }
         if edits.is_empty() {
             return self.body.clone();
         }
         edits.sort_by_key(|(range, _)| range.start);
         splice(&self.body, &edits)
+    }
+
+    /// The id of the response that this one continues, as the caller knows it.
+    pub(crate) fn continued(&self) -> Option<String> {
+        serde_json::from_str(self.value(CONTINUED)?).ok()
     }
 
     /// A field of the body: its key's place, without the quotes, if it is spelled plainly; and its value. Looked for only where a
@@ -284,11 +299,17 @@ fn splice(body: &[u8], edits: &[(Range<usize>, String)]) -> Bytes {
 /// Of a model's name, in bytes: it goes into URLs, logs and error messages. The longest recorded ids are ARNs of about 100.
 const MAX_MODEL: usize = 512;
 
+/// In openai-responses, the response that this one continues.
+const CONTINUED: &str = "previous_response_id";
+
 /// The values that relaying looks at, unread.
 #[derive(Default)]
 struct Fields<'a> {
     model: Option<&'a RawValue>,
     messages: Option<&'a RawValue>,
+    input: Option<&'a RawValue>,
+    /// Whether there is something that its backend keeps to go on from.
+    continues: bool,
     stream: Option<&'a RawValue>,
     stream_options: Option<&'a RawValue>,
     choices: Option<&'a RawValue>,
@@ -324,6 +345,10 @@ impl<'a> Fields<'a> {
             .with_code("empty_array"));
         }
         Ok(())
+    }
+
+    fn check_input(&self) -> Result<(), WireError> {
+        openai_responses::check_input(self.input.map(RawValue::get), self.continues)
     }
 
     fn usage_option(&self, text: &str) -> Result<(bool, UsageOption), WireError> {
@@ -376,6 +401,8 @@ fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireErro
         match &*key {
             "model" => fields.model = Some(value),
             "messages" => fields.messages = Some(value),
+            "input" => fields.input = Some(value),
+            CONTINUED | "conversation" | "prompt" => fields.continues |= value.get() != "null",
             "stream" => fields.stream = Some(value),
             "stream_options" => fields.stream_options = Some(value),
             "n" if is_chat => fields.choices = Some(value),

@@ -11,7 +11,7 @@ use http::HeaderName;
 
 use crate::{
     WireError,
-    dialect::{Encoder, anthropic_messages, openai_chat},
+    dialect::{Encoder, anthropic_messages, openai_chat, openai_responses},
     host::Dialect,
     hub::ChatRequest,
 };
@@ -24,6 +24,8 @@ pub use inbound::{Inbound, Outside};
 pub enum ClientDialect {
     /// OpenAI chat completions.
     OpenaiChat,
+    /// OpenAI's Responses API.
+    OpenaiResponses,
     /// Anthropic's Messages API.
     AnthropicMessages,
 }
@@ -36,13 +38,15 @@ pub enum Operation {
     Generate,
     /// To know how many tokens its prompt has.
     CountTokens,
+    /// To read, to delete or to stop a response that its backend keeps.
+    Kept,
 }
 
 impl ClientDialect {
     /// An error's body.
     pub fn encode_error(self, error: &WireError) -> Bytes {
         match self {
-            Self::OpenaiChat => openai_chat::encode_error(error),
+            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::encode_error(error),
             Self::AnthropicMessages => anthropic_messages::encode_error(error),
         }
     }
@@ -50,7 +54,7 @@ impl ClientDialect {
     /// What a stream says while its backend is silent. Clients skip it.
     pub fn heartbeat(self) -> &'static [u8] {
         match self {
-            Self::OpenaiChat => b": tidegate\n\n",
+            Self::OpenaiChat | Self::OpenaiResponses => b": tidegate\n\n",
             Self::AnthropicMessages => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
         }
     }
@@ -58,7 +62,7 @@ impl ClientDialect {
     /// Header fields that are a part of the request, and go on to a backend of the same dialect.
     pub fn request_headers(self) -> &'static [HeaderName] {
         match self {
-            Self::OpenaiChat => &[],
+            Self::OpenaiChat | Self::OpenaiResponses => &[],
             Self::AnthropicMessages => &anthropic_messages::REQUEST_HEADERS,
         }
     }
@@ -67,11 +71,13 @@ impl ClientDialect {
     pub(crate) fn decode(self, body: &[u8]) -> Result<ChatRequest, WireError> {
         match self {
             Self::OpenaiChat => openai_chat::decode_request(body),
+            Self::OpenaiResponses => openai_responses::decode_request(body),
             Self::AnthropicMessages => anthropic_messages::decode_request(body),
         }
     }
 
-    /// Writes a reply. `id`, `created` (Unix seconds) and `model` stand in for what the backend doesn't say.
+    /// Writes a reply. `id`, `created` (Unix seconds) and `model` stand in for what the backend doesn't say, and `echo` is what the
+    /// dialect repeats of the request.
     pub(crate) fn encoder(
         self,
         id: &str,
@@ -79,12 +85,16 @@ impl ClientDialect {
         model: &str,
         streaming: bool,
         include_usage: bool,
+        echo: &str,
     ) -> Box<dyn Encoder> {
         match (self, streaming) {
             (Self::OpenaiChat, true) => {
                 Box::new(openai_chat::StreamEncoder::new(id, created, model, include_usage))
             }
             (Self::OpenaiChat, false) => Box::new(openai_chat::WholeEncoder::new(id, created, model)),
+            (Self::OpenaiResponses, streaming) => {
+                Box::new(openai_responses::ResponsesEncoder::new(id, created, model, echo, streaming))
+            }
             (Self::AnthropicMessages, true) => Box::new(anthropic_messages::stream_encoder(id, model)),
             (Self::AnthropicMessages, false) => Box::new(anthropic_messages::whole_encoder(id, model)),
         }
@@ -94,7 +104,9 @@ impl ClientDialect {
     pub(crate) fn is(self, dialect: Dialect) -> bool {
         matches!(
             (self, dialect),
-            (Self::OpenaiChat, Dialect::OpenaiChat) | (Self::AnthropicMessages, Dialect::AnthropicMessages)
+            (Self::OpenaiChat, Dialect::OpenaiChat)
+                | (Self::OpenaiResponses, Dialect::OpenaiResponses)
+                | (Self::AnthropicMessages, Dialect::AnthropicMessages)
         )
     }
 
@@ -102,6 +114,7 @@ impl ClientDialect {
     fn parameters(self) -> &'static [&'static str] {
         match self {
             Self::OpenaiChat => &openai_chat::PARAMETERS,
+            Self::OpenaiResponses => &openai_responses::PARAMETERS,
             Self::AnthropicMessages => &anthropic_messages::PARAMETERS,
         }
     }

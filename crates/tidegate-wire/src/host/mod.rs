@@ -21,11 +21,14 @@ use crate::{
     outbound::Outbound,
 };
 
+pub use responses::KeptOperation;
 pub use rows::{HOSTS, row};
 
 /// A backend as configured: a host row and the operator's facts about it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
+    /// What its operator calls it; the vendor's name unless said otherwise.
+    pub name: String,
     /// The vendor.
     pub host: &'static HostRow,
     /// Scheme, authority and path prefix, without a trailing slash, for example `https://api.openai.com/v1`.
@@ -215,6 +218,17 @@ pub struct ReplyPlan {
     pub choices: u32,
     /// The model as the caller named it, for replies whose dialect does not say.
     pub model: String,
+    /// What only replies in openai-responses have.
+    pub response: ResponseFacts,
+}
+
+/// What a reply in openai-responses has beside the backend's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseFacts {
+    /// What a translated reply repeats of its request: JSON fields, each with a comma behind it.
+    pub echo: String,
+    /// The host that keeps a relayed response, by its operator's name for it. `None`: it is not kept.
+    pub kept_by: Option<String>,
 }
 
 impl HostRow {
@@ -242,6 +256,7 @@ impl HostRow {
             (None, None) => return Err(self.misconfigured("needs a base URL")),
         };
         Ok(Endpoint {
+            name: self.name.to_owned(),
             host: self,
             base_url: base_url.trim_end_matches('/').to_owned(),
             api_version: place.api_version.map(str::to_owned),

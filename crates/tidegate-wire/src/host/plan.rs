@@ -18,17 +18,24 @@ impl ReplyPlan {
     /// A machine that yields bytes for the caller, in its own dialect. `id` and `created` (Unix seconds) fill what the backend's
     /// dialect does not say.
     pub fn reply(&self, id: &str, created: u64) -> Box<dyn Reply<Item = Bytes>> {
-        if self.operation == Operation::CountTokens {
-            return Box::new(WholeRelay::count());
+        let kept_by = self.response.kept_by.clone();
+        match self.operation {
+            Operation::CountTokens => return Box::new(WholeRelay::count()),
+            Operation::Kept if self.streaming => return Box::new(Relay::response_again(kept_by)),
+            Operation::Kept => return Box::new(WholeRelay::kept(kept_by.unwrap_or_default())),
+            Operation::Generate => {}
         }
         if !self.client.is(self.dialect) {
             let Self { streaming, include_usage, model, .. } = self;
-            let encoder = self.client.encoder(id, created, model, *streaming, *include_usage);
+            let echo = &self.response.echo;
+            let encoder = self.client.encoder(id, created, model, *streaming, *include_usage, echo);
             return Box::new(Translate::new(self.framing(), self.decoder(), encoder, self.choices));
         }
         match (self.client, self.streaming) {
             (ClientDialect::OpenaiChat, true) => Box::new(Relay::new(self.choices, self.include_usage)),
             (ClientDialect::OpenaiChat, false) => Box::new(WholeRelay::new(self.choices)),
+            (ClientDialect::OpenaiResponses, true) => Box::new(Relay::responses(kept_by)),
+            (ClientDialect::OpenaiResponses, false) => Box::new(WholeRelay::responses(kept_by)),
             (ClientDialect::AnthropicMessages, true) => Box::new(Relay::messages()),
             (ClientDialect::AnthropicMessages, false) => Box::new(WholeRelay::messages()),
         }

@@ -7,7 +7,7 @@ use http::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan, responses::Ask};
+use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan, ResponseFacts, responses::Ask};
 use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
@@ -35,14 +35,17 @@ impl Endpoint {
             return Err(self.cannot_count());
         }
         let body = if relayed {
-            if let Some(name) = self.host.lacks.iter().find(|name| inbound.gives(name)) {
+            let lacks = if dialect == Dialect::OpenaiChat { self.host.lacks } else { &[] };
+            if let Some(name) = lacks.iter().find(|name| inbound.gives(name)) {
                 return Err(openai_chat::lacking(self.host.name, name));
             }
+            let continued = self.continued(inbound)?;
             inbound.relay_body(RelayShape {
                 model,
                 stream_options: dialect == Dialect::OpenaiChat && self.asks_for_usage(),
-                rename_max_tokens: self.renames_max_tokens(model),
-                renames: self.host.renames,
+                rename_max_tokens: dialect == Dialect::OpenaiChat && self.renames_max_tokens(model),
+                renames: if dialect == Dialect::OpenaiChat { self.host.renames } else { &[] },
+                continued: continued.as_deref(),
             })
         } else {
             let request = decoded.map_or_else(|| inbound.decode(), Ok)?;
@@ -56,6 +59,7 @@ impl Endpoint {
             include_usage: inbound.include_usage,
             choices: inbound.choices,
             model: inbound.model.clone(),
+            response: self.response_facts(inbound, relayed),
         };
         let own = HeaderMap::new();
         self.prepared(plan, model, body, if relayed { &inbound.headers } else { &own })
@@ -86,6 +90,7 @@ impl Endpoint {
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
             choices: request.limits.n.unwrap_or(1).max(1),
             model: request.model.clone(),
+            response: ResponseFacts::default(),
         };
         self.prepared(plan, model, body, &HeaderMap::new())
     }
@@ -97,6 +102,10 @@ impl Endpoint {
         }
         if inbound.client.is(self.host.dialect) {
             return Ok((self.host.dialect, None));
+        }
+        if inbound.client == ClientDialect::OpenaiResponses {
+            let relayed = self.has_responses();
+            return Ok((if relayed { Dialect::OpenaiResponses } else { self.host.dialect }, None));
         }
         let request = inbound.decode()?;
         Ok((self.dialect_for(model, || Ask::of(&request)), Some(request)))
@@ -152,7 +161,7 @@ impl Endpoint {
         Ok(Prepared { outbound, plan })
     }
 
-    fn request_headers(&self, dialect: Dialect, streaming: bool, passed: &HeaderMap) -> HeaderMap {
+    pub(super) fn request_headers(&self, dialect: Dialect, streaming: bool, passed: &HeaderMap) -> HeaderMap {
         let accept = match (dialect, streaming) {
             (_, false) => "application/json",
             (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
@@ -197,7 +206,7 @@ impl Endpoint {
                 let model = model.strip_prefix("models/").unwrap_or(model);
                 format!("{base}/models/{}:{operation}", utf8_percent_encode(model, SEGMENT))
             }
-            (Dialect::OpenaiResponses, _) => self.responses_url(),
+            (Dialect::OpenaiResponses, _) => self.responses_url(""),
             (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
             (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
         };

@@ -8,14 +8,33 @@
 use percent_encoding::utf8_percent_encode;
 use serde_json::Value;
 
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+
 use super::{
-    AuthScheme, Dialect, Endpoint, Quirk, ResponsesUse,
+    AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan, ResponseFacts, ResponsesUse,
     prepare::{SEGMENT, azure_resource},
 };
 use crate::{
-    client::Inbound,
+    ErrorClass, WireError,
+    client::{ClientDialect, Inbound, Operation},
+    dialect::openai_responses::{echo, kept},
     hub::{ChatRequest, ReasoningEffort},
+    outbound::Outbound,
 };
+
+/// What a caller wants of a response that its backend keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptOperation {
+    /// To read it.
+    Retrieve,
+    /// To have it forgotten.
+    Delete,
+    /// To have it stopped, if it runs in the background.
+    Cancel,
+    /// To read what it was made from.
+    InputItems,
+}
 
 /// What of a request decides.
 #[derive(Clone, Debug, Default)]
@@ -61,18 +80,100 @@ impl Endpoint {
         if bridged { Dialect::OpenaiResponses } else { self.host.dialect }
     }
 
-    /// Where responses are created.
-    pub(super) fn responses_url(&self) -> String {
+    /// Whether a caller of the Responses API is relayed: the backend has it, as far as is known.
+    pub fn has_responses(&self) -> bool {
+        self.host.dialect == Dialect::OpenaiChat
+            && match self.responses {
+                ResponsesUse::Auto => self.host.responses.is_some(),
+                ResponsesUse::Always => true,
+                ResponsesUse::Never => false,
+            }
+    }
+
+    /// A request about a response that this backend keeps, by the backend's own id. `query` is the caller's, without its `?`.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadRequest`]: the id is none.
+    pub fn prepare_kept(
+        &self,
+        operation: KeptOperation,
+        id: &str,
+        query: Option<&str>,
+    ) -> Result<Prepared, WireError> {
+        if matches!(id, "" | "." | "..") {
+            return Err(
+                WireError::bad_request(format!("{id:?} is no id of a response")).with_param("response_id")
+            );
+        }
+        let (method, suffix) = match operation {
+            KeptOperation::Retrieve => (Method::GET, ""),
+            KeptOperation::Delete => (Method::DELETE, ""),
+            KeptOperation::Cancel => (Method::POST, "/cancel"),
+            KeptOperation::InputItems => (Method::GET, "/input_items"),
+        };
+        let query = query.filter(|query| !query.is_empty());
+        let streams = |query: &str| query.split('&').any(|pair| pair == "stream=true");
+        let streaming = operation == KeptOperation::Retrieve && query.is_some_and(streams);
+        let mut url = self.responses_url(&format!("/{}{suffix}", utf8_percent_encode(id, SEGMENT)));
+        if let Some(query) = query {
+            url.push(if url.contains('?') { '&' } else { '?' });
+            url.push_str(query);
+        }
+        let uri = url.parse().map_err(|error| {
+            WireError::new(ErrorClass::BadRequest, format!("the query does not make a URL: {error}"))
+        })?;
+        let plan = ReplyPlan {
+            client: ClientDialect::OpenaiResponses,
+            operation: Operation::Kept,
+            dialect: Dialect::OpenaiResponses,
+            streaming,
+            include_usage: true,
+            choices: 1,
+            model: String::new(),
+            response: ResponseFacts { kept_by: Some(self.name.clone()), ..ResponseFacts::default() },
+        };
+        let headers = self.request_headers(plan.dialect, streaming, &HeaderMap::new());
+        Ok(Prepared { outbound: Outbound { method, uri, headers, body: Bytes::new() }, plan })
+    }
+
+    /// The backend's own id of the response that a relayed request continues, if the caller has another for it.
+    pub(super) fn continued(&self, inbound: &Inbound) -> Result<Option<String>, WireError> {
+        let Some(marked) = inbound.continued() else { return Ok(None) };
+        let Some((host, id)) = kept::split(&marked) else { return Ok(None) };
+        if host == self.name {
+            return Ok(Some(id.to_owned()));
+        }
+        let message = format!(
+            "the response {marked:?} is kept by the host {host:?}, and the model {:?} is at {:?}; send the items of the conversation as `input`",
+            inbound.model, self.name
+        );
+        Err(WireError::bad_request(message).with_param("previous_response_id"))
+    }
+
+    pub(super) fn response_facts(&self, inbound: &Inbound, relayed: bool) -> ResponseFacts {
+        if inbound.client != ClientDialect::OpenaiResponses {
+            return ResponseFacts::default();
+        }
+        // By the API's own default it is.
+        let is_kept = relayed && inbound.value("store") != Some("false");
+        ResponseFacts {
+            echo: if relayed { String::new() } else { echo(inbound) },
+            kept_by: is_kept.then(|| self.name.clone()),
+        }
+    }
+
+    /// Where responses are created, or, with its path behind that, where one is.
+    pub(super) fn responses_url(&self, path: &str) -> String {
         let base = self.base_url.trim_end_matches('/');
         if self.host.auth != AuthScheme::Azure {
-            return format!("{base}/responses");
+            return format!("{base}/responses{path}");
         }
         // A resource has its v1 surface whatever it is called by otherwise, and that knows undated versions only.
         let deployment = base.split_once("/openai/deployments/").map(|(resource, _)| resource);
         let resource = deployment.or_else(|| base.strip_suffix("/models")).unwrap_or(azure_resource(base));
         let version = self.api_version.as_deref().filter(|_| self.dated_version().is_none());
         let query = version.map(|version| format!("?api-version={}", utf8_percent_encode(version, SEGMENT)));
-        format!("{resource}/openai/v1/responses{}", query.unwrap_or_default())
+        format!("{resource}/openai/v1/responses{path}{}", query.unwrap_or_default())
     }
 }
 

@@ -121,6 +121,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: RunsOn,
         billing_source: OPENROUTER_LISTS,
         quirks: &[Quirk::ReportsUsageUnasked, Quirk::NamesReasoningShort],
+        responses: Some("Groq's documentation, Responses API"),
         ..CHAT
     },
     HostRow {
@@ -130,6 +131,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
         quirks: &[Quirk::ReportsUsageUnasked],
+        responses: Some("recorded"),
         ..CHAT
     },
     HostRow {
@@ -139,6 +141,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
         renames: MAX_TOKENS,
+        responses: Some("recorded"),
         ..CHAT
     },
     HostRow {
@@ -168,6 +171,7 @@ pub static HOSTS: &[HostRow] = &[
             "OpenRouter, streaming: it depends on the provider behind it",
         ),
         quirks: &[Quirk::ReportsUsageUnasked, Quirk::NamesReasoningShort],
+        responses: Some("recorded"),
         ..CHAT
     },
     HostRow {
@@ -227,6 +231,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: CLOSING_CANCELS,
         quirks: &[Quirk::OwnServer, Quirk::NamesReasoningShort],
+        responses: Some("Ollama's documentation, OpenAI compatibility"),
         ..CHAT
     },
     HostRow {
@@ -238,6 +243,7 @@ pub static HOSTS: &[HostRow] = &[
             "a maintainer in vllm-project/vllm#32442; #54947 saw otherwise",
         ),
         quirks: &[Quirk::OwnServer, Quirk::NamesReasoningShort],
+        responses: Some("vLLM's documentation 0.32, online serving"),
         ..SERVER
     },
     HostRow {
@@ -255,7 +261,12 @@ pub static HOSTS: &[HostRow] = &[
         variables: keys(&["LLAMAFILE_API_KEY"], &["LLAMAFILE_API_BASE"]),
         ..SERVER
     },
-    HostRow { name: "lm_studio", variables: keys(&["LM_STUDIO_API_KEY"], &["LM_STUDIO_API_BASE"]), ..SERVER },
+    HostRow {
+        name: "lm_studio",
+        variables: keys(&["LM_STUDIO_API_KEY"], &["LM_STUDIO_API_BASE"]),
+        responses: Some("LM Studio's documentation, Responses"),
+        ..SERVER
+    },
     HostRow { name: "tgi", variables: keys(&["TGI_API_KEY"], &["TGI_API_BASE"]), ..SERVER },
     HostRow { name: "sglang", variables: keys(&["SGLANG_API_KEY"], &["SGLANG_API_BASE"]), ..SERVER },
     HostRow {

@@ -433,7 +433,7 @@ fn azures_responses_are_on_the_v1_surface_whatever_the_base_url_names() {
         ("https://r.openai.azure.com/models", Some("2024-05-01-preview"), ""),
         ("https://r.openai.azure.com/openai/v1", Some("preview"), "?api-version=preview"),
     ] {
-        let url = endpoint("azure", Some(base), version).responses_url();
+        let url = endpoint("azure", Some(base), version).responses_url("");
         assert_eq!(url, format!("https://r.openai.azure.com/openai/v1/responses{query}"), "{base}");
     }
 }

@@ -14,6 +14,7 @@ use super::{
     observe::{Observer, Verdict},
     observe_chat::ChatObserver,
     observe_messages::MessagesObserver,
+    observe_responses::ResponsesObserver,
 };
 use crate::{
     WireError,
@@ -44,6 +45,18 @@ impl Relay<MessagesObserver> {
     /// A relay of Anthropic's Messages.
     pub fn messages() -> Self {
         Self::observed_by(MessagesObserver::default())
+    }
+}
+
+impl Relay<ResponsesObserver> {
+    /// A relay of OpenAI's Responses API; `kept_by` is the host that keeps the response, if it is kept.
+    pub fn responses(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::new(kept_by))
+    }
+
+    /// The same for a response that was made before, and is read again.
+    pub fn response_again(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::again(kept_by))
     }
 }
 

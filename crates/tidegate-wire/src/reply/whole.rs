@@ -10,6 +10,7 @@ use super::{
     observe::Observer,
     observe_chat::ChatObserver,
     observe_messages::{CountObserver, MessagesObserver},
+    observe_responses::{KeptObserver, ResponsesObserver},
 };
 use crate::{WireError, framing::MAX_WHOLE};
 
@@ -42,6 +43,20 @@ impl WholeRelay<CountObserver> {
     /// A relay of Anthropic's count of tokens.
     pub fn count() -> Self {
         Self::observed_by(CountObserver::default())
+    }
+}
+
+impl WholeRelay<ResponsesObserver> {
+    /// A relay of OpenAI's Responses API; `kept_by` is the host that keeps the response, if it is kept.
+    pub fn responses(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::new(kept_by))
+    }
+}
+
+impl WholeRelay<KeptObserver> {
+    /// A relay of what the host `kept_by` says of a response that it keeps.
+    pub fn kept(kept_by: String) -> Self {
+        Self::observed_by(KeptObserver::new(kept_by))
     }
 }
 

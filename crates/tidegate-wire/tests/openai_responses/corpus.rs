@@ -7,7 +7,8 @@ use http::HeaderMap;
 use serde_json::Value;
 use tidegate_wire::{
     ErrorClass,
-    host::{Dialect, ReplyPlan, row},
+    client::ClientDialect,
+    host::{Dialect, ReplyPlan, ResponseFacts, row},
     hub::{Event, Usage},
 };
 
@@ -21,7 +22,6 @@ use crate::{
 
 pub(crate) struct Vector {
     pub(crate) id: String,
-    pub(crate) provider: &'static str,
     pub(crate) status: u16,
     pub(crate) streaming: bool,
     /// Mostly one; two recordings are of several calls, one behind the other. Their digest is of the last one's end, and of the text
@@ -52,7 +52,6 @@ pub(crate) fn vectors() -> Vec<Vector> {
             let body = fs::read(folder.join(file)).unwrap();
             vectors.push(Vector {
                 id: id.to_owned(),
-                provider,
                 status: u16::try_from(entry["status"].as_u64().unwrap()).unwrap(),
                 streaming: entry["streaming"] == true,
                 replies: if file.ends_with(".jsonl") { framed(&body) } else { vec![body] },
@@ -255,4 +254,136 @@ fn every_refusal_keeps_the_backends_message_and_class() {
         checked += 1;
     }
     println!("openai responses: {checked} recorded refusals checked");
+}
+
+/// By the relay, which counts what the decoder counts.
+#[test]
+fn every_recorded_reply_is_relayed_byte_for_byte() {
+    let mut checked = 0;
+    for vector in good_replies() {
+        for body in &vector.replies {
+            let relay = ReplyPlan { client: ClientDialect::OpenaiResponses, ..plan(vector.streaming) };
+            for pieces in cuttings(body, 3) {
+                let relayed: Outcome<Bytes> = run(relay.reply("id", 1), &pieces);
+                assert_eq!(relayed.result, Ok(()), "{}", vector.id);
+                assert!(relayed.bytes() == up_to_its_end(body), "{} changed on the way", vector.id);
+                assert_eq!(relayed.progress, run(relay.events(), &pieces).progress, "{}", vector.id);
+            }
+        }
+        checked += 1;
+    }
+    println!("openai responses: {checked} replies relayed byte for byte");
+}
+
+/// OpenRouter says chat's `[DONE]` behind the terminal event, which no client of this API waits for.
+fn up_to_its_end(body: &[u8]) -> &[u8] {
+    body.strip_suffix(b"data: [DONE]\n\n").unwrap_or(body)
+}
+
+/// Where the backend keeps the response, its id says which host that is, and nothing else is changed.
+#[test]
+fn a_kept_response_differs_in_its_ids_only() {
+    let mut checked = 0;
+    for vector in good_replies() {
+        for body in &vector.replies {
+            let response = ResponseFacts { kept_by: Some("eu.1".to_owned()), ..ResponseFacts::default() };
+            let relay =
+                ReplyPlan { client: ClientDialect::OpenaiResponses, response, ..plan(vector.streaming) };
+            for pieces in cuttings(body, 3) {
+                let relayed = String::from_utf8(run(relay.reply("id", 1), &pieces).bytes()).unwrap();
+                let marks = relayed.matches(".eu~2e1\"").count();
+                // Created, in progress and completed, if it is a stream.
+                assert!(if vector.streaming { marks >= 2 } else { marks >= 1 }, "{}: {marks}", vector.id);
+                assert!(
+                    relayed.replace(".eu~2e1\"", "\"").as_bytes() == up_to_its_end(body),
+                    "{}",
+                    vector.id
+                );
+            }
+        }
+        checked += 1;
+    }
+    println!("openai responses: {checked} kept replies marked");
+}
+
+/// What any backend said reaches a caller of the Responses API, and is read there as it was meant.
+#[test]
+fn every_recorded_chat_and_messages_reply_reaches_a_responses_caller_whole() {
+    let Some(root) = corpus() else { return };
+    let mut checked = 0;
+    for (provider, api, dialect) in [
+        ("openai", "chat", Dialect::OpenaiChat),
+        ("azure", "chat", Dialect::OpenaiChat),
+        ("anthropic", "messages", Dialect::AnthropicMessages),
+    ] {
+        let folder = root.join(provider);
+        let index = read_json(&folder.join("index.json"));
+        let entries = index.as_array().unwrap().iter();
+        for entry in entries.filter(|entry| entry["api"] == api && entry["status"] == 200) {
+            let id = entry["id"].as_str().unwrap();
+            let file = entry["response_file"].as_str().unwrap();
+            let body = Bytes::from(fs::read(folder.join(file)).unwrap());
+            let streaming = file.ends_with(".sse");
+            if file.ends_with(".jsonl") || (entry["streaming"] == true) != streaming {
+                continue;
+            }
+            let backend = ReplyPlan { dialect, ..plan(streaming) };
+            let events = run(backend.events(), std::slice::from_ref(&body)).items;
+            if events.iter().any(|event| matches!(event, Event::Finish { choice: 1.., .. })) {
+                // A response has one answer, and its callers can't ask for more.
+                continue;
+            }
+            let translated = ReplyPlan { client: ClientDialect::OpenaiResponses, ..backend };
+            let sent: Outcome<Bytes> = run(translated.reply("call_01", 1), &[body]);
+            assert_eq!(sent.result, Ok(()), "{id}");
+            if streaming {
+                is_in_order(id, &sent.bytes());
+            }
+            let read = run(plan(streaming).events(), &[sent.bytes().into()]);
+            assert_eq!(read.result, Ok(()), "{id}");
+            let (got, wanted) = (digest(&read.items), digest(&events));
+            assert_eq!(got.text, wanted.text, "{id}");
+            assert_eq!(got.tool_calls.len(), wanted.tool_calls.len(), "{id}");
+            for (got, wanted) in got.tool_calls.iter().zip(&wanted.tool_calls) {
+                assert_eq!((&got.0, &got.1), (&wanted.0, &wanted.1), "{id}");
+                assert_eq!(got.2, if wanted.2.is_empty() { "{}" } else { &wanted.2 }, "{id}");
+            }
+            assert_eq!(got.reasoning.replace("\n\n", ""), wanted.reasoning.replace("\n\n", ""), "{id}");
+            let counts = |usage: &Option<Usage>| {
+                usage.as_ref().map(|usage| (usage.prompt_tokens, usage.completion_tokens))
+            };
+            assert_eq!(counts(&got.usage), counts(&wanted.usage), "{id}");
+            checked += 1;
+        }
+    }
+    println!("openai responses: {checked} replies of other dialects translated for its callers");
+}
+
+/// Numbers count from 0, every item and part that begins ends, and the response that completes has all items.
+fn is_in_order(id: &str, bytes: &[u8]) {
+    let text = std::str::from_utf8(bytes).unwrap();
+    let events: Vec<Value> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect();
+    let kinds: Vec<&str> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds[..2], ["response.created", "response.in_progress"], "{id}");
+    for (number, event) in events.iter().enumerate() {
+        assert_eq!(event["sequence_number"], number, "{id}");
+    }
+    let count = |kind: &str| kinds.iter().filter(|other| **other == kind).count();
+    assert_eq!(count("response.output_item.added"), count("response.output_item.done"), "{id}");
+    assert_eq!(count("response.content_part.added"), count("response.content_part.done"), "{id}");
+    let last = &events[events.len() - 1];
+    let done = events.iter().filter(|event| event["type"] == "response.output_item.done");
+    let mut done: Vec<(u64, &Value)> =
+        done.map(|event| (event["output_index"].as_u64().unwrap(), &event["item"])).collect();
+    done.sort_by_key(|(at, _)| *at);
+    let output: Vec<&Value> = last["response"]["output"].as_array().unwrap().iter().collect();
+    assert_eq!(
+        done.iter().map(|(_, item)| &item["id"]).collect::<Vec<_>>(),
+        output.iter().map(|item| &item["id"]).collect::<Vec<_>>(),
+        "{id}"
+    );
 }

@@ -10,6 +10,8 @@ mod recorded;
 #[path = "../support/replies.rs"]
 mod replies;
 #[cfg(test)]
+mod requests;
+#[cfg(test)]
 #[path = "../bedrock_converse/summary.rs"]
 mod summary;
 #[cfg(test)]
@@ -31,5 +33,6 @@ fn plan(streaming: bool) -> ReplyPlan {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
+        response: tidegate_wire::host::ResponseFacts::default(),
     }
 }
