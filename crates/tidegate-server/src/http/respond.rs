@@ -9,7 +9,7 @@ use super::body::ReplyBody;
 /// Puts the call's id into a reply: under our name, and under the one that the caller's clients show.
 pub(crate) fn name(response: &mut Response<ReplyBody>, client: ClientDialect, call_id: &str) {
     let theirs = match client {
-        ClientDialect::OpenaiChat => "x-request-id",
+        ClientDialect::OpenaiChat | ClientDialect::OpenaiResponses => "x-request-id",
         ClientDialect::AnthropicMessages => "request-id",
     };
     if let Ok(id) = HeaderValue::try_from(call_id) {

@@ -117,6 +117,11 @@ impl Phase {
     fn frames_first(self, surface: Surface) -> usize {
         match (self, surface) {
             (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, Surface::Chat) => 2,
+            // Two events for the response's start, one each for an item's and a part's.
+            (
+                Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled,
+                Surface::Responses,
+            ) => 6,
             // The message's start, a block's, perhaps a ping.
             (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, _) => 5,
             _ => 0,
@@ -137,17 +142,20 @@ pub enum Surface {
     Chat,
     /// Anthropic's Messages.
     Messages,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 impl Surface {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
+    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Responses];
 
     /// Name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Messages => "messages",
+            Self::Responses => "responses",
         }
     }
 
@@ -155,12 +163,13 @@ impl Surface {
         match self {
             Self::Chat => "/v1/chat/completions",
             Self::Messages => "/v1/messages",
+            Self::Responses => "/v1/responses",
         }
     }
 }
 
-/// The backends that are simulated.
-pub const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
+/// The backends that are simulated; `responses` is OpenAI by its Responses API.
+pub const BACKENDS: [&str; 6] = ["openai", "azure", "bedrock", "anthropic", "gemini", "responses"];
 
 /// What to probe.
 #[derive(Clone, Debug)]
@@ -462,10 +471,11 @@ fn request_body(model: &str, surface: Surface, phase: Phase, tag: &str) -> Vec<u
     if phase == Phase::Sending {
         prompt.push_str(&"x".repeat(BIG_REQUEST));
     }
+    let said = if surface == Surface::Responses { "input" } else { "messages" };
     let mut body = serde_json::json!({
         "model": model,
         "stream": phase != Phase::NonStreaming,
-        "messages": [{"role": "user", "content": prompt}],
+        said: [{"role": "user", "content": prompt}],
     });
     if let (Surface::Messages, Some(fields)) = (surface, body.as_object_mut()) {
         fields.insert("max_tokens".to_owned(), 1024.into());

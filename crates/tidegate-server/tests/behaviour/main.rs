@@ -23,5 +23,6 @@ mod naming;
 mod passing_on;
 mod paying;
 mod refusals;
+mod responses;
 mod shapes_of_paths;
 mod stalled_callers;
