@@ -89,7 +89,7 @@ impl Phase {
             Self::AwaitingHeaders | Self::NonStreaming => "headers_delay=60s",
             Self::BeforeFirstToken => "first_token_delay=60s",
             Self::BetweenFrames | Self::Draining => "tokens=100000,interval=5ms",
-            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=6",
+            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=8",
             Self::Stalled => "tokens=100,interval=1ms,stall=3",
             Self::CallerNotReading => "tokens=1000000,interval=0ms,text=4096",
         }

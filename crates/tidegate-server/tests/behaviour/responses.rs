@@ -174,7 +174,7 @@ fn a_hang_up_closes_the_backend_and_is_recorded_once() {
 
 /// The id that callers know says which host keeps the response, and everything about it goes there, by the host's own id.
 #[test]
-fn what_a_host_keeps_is_asked_of_that_host() {
+fn a6_a17_what_a_host_keeps_is_asked_of_that_host() {
     let mut setup = Setup::start();
     let made = setup.respond("responses/sim", "tokens=3", json!({})).answer().json();
     let id = made["id"].as_str().unwrap().to_owned();
@@ -220,7 +220,7 @@ fn a_response_that_nobody_here_keeps_is_not_found() {
 
 /// A hang-up closes the connection of a stream that is read again, and nothing else: no cancel is sent.
 #[test]
-fn a_hang_up_on_a_background_stream_cancels_nothing() {
+fn p11_a_hang_up_on_a_background_stream_cancels_nothing() {
     let simulator = tidegate_sim::Config {
         scenario: tidegate_sim::Scenario {
             tokens: 1000,

@@ -67,16 +67,16 @@ impl ResponsesObserver {
         read
     }
 
-    /// The block with the ids that callers know. `None`: it has none.
-    fn marked(&self, block: &[u8]) -> Option<Vec<u8>> {
+    /// The block of this event with the ids that callers know. `None`: it has none.
+    fn marked(&self, event: &str, block: &[u8]) -> Option<Vec<u8>> {
         let host = self.kept_by.as_deref()?;
+        // Pieces of text are most events, and have no response in them. Some servers don't name theirs.
+        if event.starts_with("response.") && !WITH_RESPONSE.contains(&event) {
+            return None;
+        }
         let text = std::str::from_utf8(block).ok()?;
         let at = text.find("data:").filter(|at| *at == 0 || text.as_bytes().get(at - 1) == Some(&b'\n'))?;
         let line = text.get(at + 5..)?.lines().next()?;
-        // Pieces of text are most events, and have no response in them.
-        if !line.contains("\"response\":") {
-            return None;
-        }
         let marked = mark_ids(line, false, host)?;
         let behind = text.get(at + 5 + line.len()..)?;
         Some([text.get(..at + 5)?, &marked, behind].concat().into_bytes())
@@ -85,16 +85,15 @@ impl ResponsesObserver {
 
 impl Observer for ResponsesObserver {
     fn event(&mut self, block: &[u8]) -> Result<Verdict, WireError> {
-        if let Some(fields) = read_block(false, block) {
-            let read = self.read(Frame::Sse { event: &fields.event, data: &fields.data });
-            if let Err(error) = read {
-                if matches!(&*fields.event, "error" | "response.failed") {
-                    self.failure = self.marked(block).unwrap_or_else(|| block.to_vec()).into();
-                }
-                return Err(error);
+        let Some(fields) = read_block(false, block) else { return Ok(Verdict::Forward) };
+        let read = self.read(Frame::Sse { event: &fields.event, data: &fields.data });
+        if let Err(error) = read {
+            if matches!(&*fields.event, "error" | "response.failed") {
+                self.failure = self.marked(&fields.event, block).unwrap_or_else(|| block.to_vec()).into();
             }
+            return Err(error);
         }
-        Ok(self.marked(block).map_or(Verdict::Forward, Verdict::Replace))
+        Ok(self.marked(&fields.event, block).map_or(Verdict::Forward, Verdict::Replace))
     }
 
     fn finish(&mut self) -> Result<Bytes, WireError> {
@@ -125,6 +124,16 @@ impl Observer for ResponsesObserver {
         std::mem::take(&mut self.tally.progress)
     }
 }
+
+/// Events that have the response in them.
+const WITH_RESPONSE: [&str; 6] = [
+    "response.created",
+    "response.queued",
+    "response.in_progress",
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+];
 
 /// Looks at what a host says of a response that it keeps: the response, its items, or that it is gone.
 #[derive(Debug)]

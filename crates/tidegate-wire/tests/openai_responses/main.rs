@@ -4,6 +4,10 @@
 #[cfg(test)]
 mod corpus;
 #[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
 #[path = "../support/recorded.rs"]
 mod recorded;
 #[cfg(test)]

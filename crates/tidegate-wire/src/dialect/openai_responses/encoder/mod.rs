@@ -78,14 +78,20 @@ impl ResponsesEncoder {
 
     /// Appends an event of a stream; `fields` writes what follows its number.
     fn emit(&mut self, kind: &str, fields: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
-        if !self.streaming {
-            return;
+        if self.begin_event(kind, out) {
+            fields(out);
+            out.extend_from_slice(b"}\n\n");
         }
-        let sequence = self.sequence;
-        self.sequence = self.sequence.saturating_add(1);
-        let _ = write!(out, "event: {kind}\ndata: {{\"type\":\"{kind}\",\"sequence_number\":{sequence},");
-        fields(out);
-        out.extend_from_slice(b"}\n\n");
+    }
+
+    /// Appends an event's beginning, up to its number. False: there is no stream.
+    fn begin_event(&mut self, kind: &str, out: &mut Vec<u8>) -> bool {
+        if self.streaming {
+            let sequence = self.sequence;
+            self.sequence = self.sequence.saturating_add(1);
+            let _ = write!(out, "event: {kind}\ndata: {{\"type\":\"{kind}\",\"sequence_number\":{sequence},");
+        }
+        self.streaming
     }
 
     fn start(&mut self, out: &mut Vec<u8>) {
@@ -116,9 +122,9 @@ impl ResponsesEncoder {
         match self.output.get(at).map(|item| &item.body) {
             Some(Body::Message(_)) => self.close_part(at, out),
             Some(Body::Reasoning { summary: Some(text), .. }) => {
-                let (text, part) = (Value::from(&**text), summary_part(text));
+                let (text, part) = (text.clone(), summary_part(text));
                 let kind = "response.reasoning_summary_text.done";
-                self.emit_in(at, kind, "summary_index", 0, ("text", &text), out);
+                self.emit_in(at, kind, "summary_index", 0, ("text", &*text), out);
                 let kind = "response.reasoning_summary_part.done";
                 self.emit_in(at, kind, "summary_index", 0, ("part", &part), out);
             }
@@ -134,25 +140,40 @@ impl ResponsesEncoder {
     }
 
     /// An event about a part of item `at`: `part` names what its index is called.
-    fn emit_in(
+    fn emit_in<T: Serialize + ?Sized>(
         &mut self,
         at: usize,
         kind: &str,
         part: &str,
         index: usize,
-        (name, value): (&str, &Value),
+        (name, value): (&str, &T),
         out: &mut Vec<u8>,
     ) {
-        let id = self.output.get(at).map(|item| item.id.clone()).unwrap_or_default();
-        let write = |out: &mut Vec<u8>| {
-            let _ = write!(out, "\"item_id\":\"{id}\",\"output_index\":{at},\"{part}\":{index},\"{name}\":");
+        if self.begin_event(kind, out) {
+            self.write_place(at, out);
+            let _ = write!(out, ",\"{part}\":{index},\"{name}\":");
             json_text(out, value);
             // The SDK declares it as always there.
             if matches!(kind, "response.output_text.delta" | "response.output_text.done") {
                 out.extend_from_slice(b",\"logprobs\":[]");
             }
-        };
-        self.emit(kind, write, out);
+            out.extend_from_slice(b"}\n\n");
+        }
+    }
+
+    /// An event about an item without parts.
+    fn emit_whole(&mut self, at: usize, kind: &str, (name, text): (&str, &str), out: &mut Vec<u8>) {
+        if self.begin_event(kind, out) {
+            self.write_place(at, out);
+            let _ = write!(out, ",\"{name}\":");
+            json_text(out, text);
+            out.extend_from_slice(b"}\n\n");
+        }
+    }
+
+    fn write_place(&self, at: usize, out: &mut Vec<u8>) {
+        let id = self.output.get(at).map_or("", |item| &item.id);
+        let _ = write!(out, "\"item_id\":\"{id}\",\"output_index\":{at}");
     }
 
     /// The open message, which is begun if there is none.
@@ -198,12 +219,12 @@ impl ResponsesEncoder {
     fn close_part(&mut self, at: usize, out: &mut Vec<u8>) {
         let last = self.content(at).and_then(|parts| Some((parts.len().checked_sub(1)?, parts.last()?)));
         let Some((index, part)) = last else { return };
-        let (text, value) = (Value::from(&*part.text), part.value());
+        let (text, value) = (part.text.clone(), part.value());
         let (kind, name) = match part.kind {
             ContentKind::Text => ("response.output_text.done", "text"),
             ContentKind::Refusal => ("response.refusal.done", "refusal"),
         };
-        self.emit_in(at, kind, "content_index", index, (name, &text), out);
+        self.emit_in(at, kind, "content_index", index, (name, &*text), out);
         self.emit_in(at, "response.content_part.done", "content_index", index, ("part", &value), out);
     }
 
@@ -219,7 +240,7 @@ impl ResponsesEncoder {
             ContentKind::Text => "response.output_text.delta",
             ContentKind::Refusal => "response.refusal.delta",
         };
-        self.emit_in(at, event, "content_index", index, ("delta", &Value::from(piece)), out);
+        self.emit_in(at, event, "content_index", index, ("delta", piece), out);
     }
 
     /// The open reasoning, which is begun if there is none.
@@ -250,7 +271,7 @@ impl ResponsesEncoder {
             self.emit_in(at, kind, "summary_index", 0, ("part", &summary_part("")), out);
         }
         let kind = "response.reasoning_summary_text.delta";
-        self.emit_in(at, kind, "summary_index", 0, ("delta", &Value::from(piece)), out);
+        self.emit_in(at, kind, "summary_index", 0, ("delta", piece), out);
     }
 
     /// What is encrypted ends its item, so that the next reasoning is one of its own.
@@ -278,18 +299,7 @@ impl ResponsesEncoder {
             ToolKind::Function => "response.function_call_arguments.delta",
             ToolKind::Custom => "response.custom_tool_call_input.delta",
         };
-        let piece = Value::from(piece);
-        self.emit_whole(at, event, "delta", &piece, out);
-    }
-
-    /// An event about an item without parts.
-    fn emit_whole(&mut self, at: usize, kind: &str, name: &str, value: &Value, out: &mut Vec<u8>) {
-        let id = self.output.get(at).map(|item| item.id.clone()).unwrap_or_default();
-        let write = |out: &mut Vec<u8>| {
-            let _ = write!(out, "\"item_id\":\"{id}\",\"output_index\":{at},\"{name}\":");
-            json_text(out, value);
-        };
-        self.emit(kind, write, out);
+        self.emit_whole(at, event, ("delta", piece), out);
     }
 
     fn close_calls(&mut self, status: Status, out: &mut Vec<u8>) {
@@ -301,8 +311,8 @@ impl ResponsesEncoder {
                 ToolKind::Function => ("response.function_call_arguments.done", "arguments"),
                 ToolKind::Custom => ("response.custom_tool_call_input.done", "input"),
             };
-            let arguments = Value::from(&**arguments);
-            self.emit_whole(at, event, name, &arguments, out);
+            let arguments = arguments.clone();
+            self.emit_whole(at, event, (name, &arguments), out);
             self.end_item(at, status, out);
         }
     }

@@ -170,6 +170,13 @@ impl ResponsesDecoder {
             return Err(WireError::protocol("the backend sent a response without output"));
         };
         self.start(&response, events);
+        let unfinished =
+            matches!(text(response.status).as_deref(), Some("queued" | "in_progress" | "cancelled"));
+        if unfinished && self.background {
+            self.over = true;
+            events.push(Event::End);
+            return Ok(());
+        }
         for (at, item) in (0..).zip(output) {
             self.item_done(at, item.get(), events)?;
         }
@@ -386,11 +393,6 @@ impl ResponsesDecoder {
             "failed" => {
                 events.extend(payload::usage(response.usage).map(Event::Usage));
                 self.fail(failure_of(response.error.map(|raw| raw.get())), events);
-                return Ok(());
-            }
-            _ if self.background => {
-                self.over = true;
-                events.push(Event::End);
                 return Ok(());
             }
             status => {
