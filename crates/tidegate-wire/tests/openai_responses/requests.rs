@@ -81,7 +81,7 @@ fn plain(request: &Value) -> Value {
             && !matches!(&**name, "include" | "store" | "tools")
             && !(name == "stream" && value == false)
             && !(name == "truncation" && value == "disabled")
-            && !(name == "parallel_tool_calls")
+            && name != "parallel_tool_calls"
     };
     let tools = fields.get("tools").filter(|tools| !tools.as_array().is_none_or(Vec::is_empty)).cloned();
     fields.retain(|name, value| effects(name, value));
