@@ -29,6 +29,7 @@ fuzz_target!(|input: &[u8]| {
         choices: 1,
         model: "m".to_owned(),
         response: tidegate_wire::host::ResponseFacts::default(),
+        answer_tool: false,
     };
     let events = run(plan.events(), &[&body]);
     let (head, tail) = body.split_at(body.len() * usize::from(*cut) / 256);

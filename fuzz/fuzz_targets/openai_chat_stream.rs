@@ -23,6 +23,7 @@ fuzz_target!(|input: &[u8]| {
         choices: 64,
         model: "m".to_owned(),
         response: tidegate_wire::host::ResponseFacts::default(),
+        answer_tool: false,
     };
     let (relayed, failed, progress) = run(plan.reply("id", 1), input);
     let (_, events_failed, events_progress) = run(plan.events(), input);

@@ -93,6 +93,7 @@ impl Vector {
             choices: u32::try_from(choices).unwrap(),
             model: "m".to_owned(),
             response: tidegate_wire::host::ResponseFacts::default(),
+            answer_tool: false,
         }
     }
 

@@ -53,6 +53,7 @@ fn read(folder: PathBuf) -> Fixture {
             choices: u32::try_from(expected["n"].as_u64().unwrap_or(1)).unwrap(),
             model: "m".to_owned(),
             response: tidegate_wire::host::ResponseFacts::default(),
+            answer_tool: false,
         },
         expected,
     }

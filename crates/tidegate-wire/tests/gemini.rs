@@ -41,6 +41,7 @@ fn plan(streaming: bool, choices: u32) -> ReplyPlan {
         choices,
         model: "m".to_owned(),
         response: tidegate_wire::host::ResponseFacts::default(),
+        answer_tool: false,
     }
 }
 

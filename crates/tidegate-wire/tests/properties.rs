@@ -26,6 +26,7 @@ fn plan(streaming: bool, include_usage: bool) -> ReplyPlan {
         choices,
         model: "m".to_owned(),
         response: tidegate_wire::host::ResponseFacts::default(),
+        answer_tool: false,
     }
 }
 

@@ -6,15 +6,16 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_config::Limits;
 use tidegate_engine::{Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
-    client::{ClientDialect, Inbound, Outside},
+    client::{ClientDialect, Inbound, Outside, is_of_use},
     dialect::openai_responses::kept,
     host::Prepared,
     outbound::Outbound,
@@ -35,7 +36,7 @@ pub(super) async fn answer(
     outside: Outside,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
-    let heartbeat = outside.client.heartbeat();
+    let client = outside.client;
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
     let body = match read(body, &gateway.limits).await {
@@ -48,7 +49,7 @@ pub(super) async fn answer(
         }
     };
     let call = prepare(gateway, id, outside, body, meter)?;
-    run(gateway, context, call, heartbeat).await
+    run(gateway, context, call, client).await
 }
 
 /// Answers a request about a response that a backend keeps.
@@ -80,10 +81,10 @@ pub(super) async fn kept(
         Ok((Arc::clone(target), prepared))
     });
     match prepared {
-        Ok((target, Prepared { outbound, plan })) => {
+        Ok((target, Prepared { outbound, plan, dropped })) => {
             let reply = plan.reply(id, unix_seconds());
-            let call = Call { target, outbound, reply, meter, streaming: plan.streaming };
-            run(gateway, context, call, ClientDialect::OpenaiResponses.heartbeat()).await
+            let call = Call { target, outbound, reply, meter, streaming: plan.streaming, dropped };
+            run(gateway, context, call, ClientDialect::OpenaiResponses).await
         }
         Err(error) => {
             meter.refused(&error);
@@ -124,20 +125,25 @@ async fn run(
     gateway: &Gateway,
     context: &CallerContext,
     call: Call,
-    heartbeat: &'static [u8],
+    client: ClientDialect,
 ) -> Result<Response<ReplyBody>, WireError> {
-    let streaming = call.streaming;
+    let (streaming, dropped) = (call.streaming, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
-    // Of no use here, and they keep a read buffer.
-    drop(exchange.take_headers());
+    let now = SystemTime::now();
+    // All of them would keep a read buffer.
+    let told = client.reply_headers(&exchange.take_headers().pick(is_of_use), now);
+    let head = Head { told, dropped };
     if streaming {
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
         }
-        let body =
-            ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
-        return Ok(with_head(body, "text/event-stream; charset=utf-8"));
+        let body = ReplyBody::stream(
+            exchange,
+            context.clone(),
+            gateway.heartbeat.map(|every| (every, client.heartbeat())),
+        );
+        return Ok(with_head(body, "text/event-stream; charset=utf-8", head));
     }
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
@@ -165,7 +171,7 @@ async fn run(
         }
         None => ReplyBody::whole(whole),
     };
-    Ok(with_head(body, "application/json"))
+    Ok(with_head(body, "application/json", head))
 }
 
 /// A call that is ready to be sent.
@@ -175,6 +181,8 @@ struct Call {
     reply: Box<dyn Reply<Item = Bytes>>,
     meter: Meter,
     streaming: bool,
+    /// Parameters that were left out.
+    dropped: Vec<String>,
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
@@ -191,9 +199,9 @@ fn prepare(
         Ok((Arc::clone(target), target.endpoint.prepare(&inbound, model)?, inbound.stream))
     });
     match prepared {
-        Ok((target, Prepared { outbound, plan }, streaming)) => {
+        Ok((target, Prepared { outbound, plan, dropped }, streaming)) => {
             let reply = plan.reply(id, unix_seconds());
-            Ok(Call { target, outbound, reply, meter, streaming })
+            Ok(Call { target, outbound, reply, meter, streaming, dropped })
         }
         Err(error) => {
             meter.refused(&error);
@@ -202,8 +210,18 @@ fn prepare(
     }
 }
 
-fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody> {
+/// What the caller is told outside the body.
+struct Head {
+    /// By the backend.
+    told: HeaderMap,
+    /// Parameters that were left out.
+    dropped: Vec<String>,
+}
+
+fn with_head(body: ReplyBody, content_type: &'static str, head: Head) -> Response<ReplyBody> {
+    let Head { told, dropped } = head;
     let mut response = Response::new(body);
+    *response.headers_mut() = told;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if content_type.starts_with("text/event-stream") {
@@ -211,8 +229,18 @@ fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody>
         // nginx and its kin buffer unless told not to.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     }
+    if !dropped.is_empty() {
+        // A name is whatever the caller's JSON had for one.
+        let names: Vec<_> = dropped.iter().map(|name| utf8_percent_encode(name, NAME).to_string()).collect();
+        if let Ok(names) = HeaderValue::try_from(names.join(", ")) {
+            headers.insert("x-tidegate-dropped-params", names);
+        }
+    }
     response
 }
+
+/// Names of parameters as a header field shows them.
+const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-');
 
 /// Why a request body has not been read.
 enum Unread {

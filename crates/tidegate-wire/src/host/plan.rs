@@ -6,8 +6,9 @@ use super::{Dialect, ReplyPlan};
 use crate::{
     client::{ClientDialect, Operation},
     dialect::{
-        Decoder, anthropic_messages::MessagesDecoder, bedrock_converse::ConverseDecoder,
-        gemini::GeminiDecoder, openai_chat::ChatDecoder, openai_responses::ResponsesDecoder,
+        Decoder, answer_tool::AnswerDecoder, anthropic_messages::MessagesDecoder,
+        bedrock_converse::ConverseDecoder, gemini::GeminiDecoder, openai_chat::ChatDecoder,
+        openai_responses::ResponsesDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -59,12 +60,13 @@ impl ReplyPlan {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        match self.dialect {
+        let decoder: Box<dyn Decoder> = match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
             Dialect::OpenaiResponses => Box::new(ResponsesDecoder::new()),
             Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
             Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),
-        }
+        };
+        if self.answer_tool { Box::new(AnswerDecoder::new(decoder)) } else { decoder }
     }
 }

@@ -12,7 +12,8 @@ use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
     dialect::{
-        anthropic_messages,
+        answer_tool, anthropic_messages,
+        api::{Api, UNSUPPORTED_PARAMETER},
         bedrock_converse::{self, EncodeOptions},
         gemini,
         openai_chat::{self, RequestShape},
@@ -34,22 +35,12 @@ impl Endpoint {
         if inbound.operation == Operation::CountTokens && !relayed {
             return Err(self.cannot_count());
         }
-        let body = if relayed {
-            let lacks = if dialect == Dialect::OpenaiChat { self.host.lacks } else { &[] };
-            if let Some(name) = lacks.iter().find(|name| inbound.gives(name)) {
-                return Err(openai_chat::lacking(self.host.name, name));
-            }
-            let continued = self.continued(inbound)?;
-            inbound.relay_body(RelayShape {
-                model,
-                stream_options: dialect == Dialect::OpenaiChat && self.asks_for_usage(),
-                rename_max_tokens: dialect == Dialect::OpenaiChat && self.renames_max_tokens(model),
-                renames: if dialect == Dialect::OpenaiChat { self.host.renames } else { &[] },
-                continued: continued.as_deref(),
-            })
+        let mut dropped = Vec::new();
+        let (body, answer_tool) = if relayed {
+            (self.relayed(inbound, dialect, model, &mut dropped)?, false)
         } else {
             let request = decoded.map_or_else(|| inbound.decode(), Ok)?;
-            self.encode(&request, dialect, model)?
+            self.translated(&request, dialect, model, &mut dropped)?
         };
         let plan = ReplyPlan {
             client: inbound.client,
@@ -57,12 +48,96 @@ impl Endpoint {
             dialect,
             streaming: inbound.stream,
             include_usage: inbound.include_usage,
-            choices: inbound.choices,
+            choices: answers(Some(inbound.choices), &dropped),
             model: inbound.model.clone(),
+            answer_tool,
             response: self.response_facts(inbound, relayed),
         };
         let own = HeaderMap::new();
-        self.prepared(plan, model, body, if relayed { &inbound.headers } else { &own })
+        let passed = if relayed { &inbound.headers } else { &own };
+        Ok(Prepared { dropped, ..self.prepared(plan, model, body, passed)? })
+    }
+
+    /// The caller's own body, with what this backend needs changed.
+    fn relayed(
+        &self,
+        inbound: &Inbound,
+        dialect: Dialect,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<Bytes, WireError> {
+        // What the table says of a host is of its chat completions.
+        let is_chat = dialect == Dialect::OpenaiChat;
+        let continued = self.continued(inbound)?;
+        let shape = RelayShape {
+            model,
+            stream_options: is_chat && self.asks_for_usage(),
+            rename_max_tokens: is_chat && self.renames_max_tokens(model),
+            renames: if is_chat { self.host.renames } else { &[] },
+            continued: continued.as_deref(),
+        };
+        let lacks = if is_chat { self.host.lacks } else { &[] };
+        let mut lacking = lacks.iter().filter(|name| inbound.gives(name));
+        let Some(first) = lacking.next() else { return Ok(inbound.relay_body(shape)) };
+        if !inbound.drop_params {
+            return Err(openai_chat::lacking(self.host.name, first));
+        }
+        let mut left = inbound.leaving_out(first)?;
+        dropped.push((*first).to_owned());
+        for name in lacking {
+            left = left.leaving_out(name)?;
+            dropped.push((*name).to_owned());
+        }
+        Ok(left.relay_body(shape))
+    }
+
+    /// The body in the backend's dialect, and whether it asks for the answer as a tool call.
+    fn translated(
+        &self,
+        request: &ChatRequest,
+        dialect: Dialect,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<(Bytes, bool), WireError> {
+        let needed = match dialect {
+            Dialect::AnthropicMessages => anthropic_messages::needs_answer_tool(request, model),
+            Dialect::BedrockConverse => bedrock_converse::needs_answer_tool(request, model),
+            Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::Gemini => None,
+        };
+        let Some(forcing) = needed else {
+            return Ok((self.encoded(request, dialect, model, dropped)?, false));
+        };
+        let request = answer_tool::with_tool(request.clone(), forcing, Api(self.host.name))?;
+        Ok((self.encoded(&request, dialect, model, dropped)?, true))
+    }
+
+    /// The body in the backend's dialect; where the request allows it, without what that can't honour.
+    fn encoded(
+        &self,
+        request: &ChatRequest,
+        dialect: Dialect,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<Bytes, WireError> {
+        let mut refused = match self.encode(request, dialect, model) {
+            Err(error) if request.drop_params => error,
+            encoded => return encoded,
+        };
+        let mut left = request.clone();
+        // Ends: each round leaves out something that was there.
+        loop {
+            let name = refused.param().filter(|_| refused.code() == Some(UNSUPPORTED_PARAMETER));
+            // A part of a parameter can't be left out alone, but with all of it.
+            let root = name.and_then(|name| name.split(['.', '[']).next());
+            let Some(left_out) = [name, root].into_iter().flatten().find(|name| left.leave_out(name)) else {
+                return Err(refused);
+            };
+            dropped.push(left_out.to_owned());
+            match self.encode(&left, dialect, model) {
+                Err(error) => refused = error,
+                encoded => return encoded,
+            }
+        }
     }
 
     /// An estimate is not made: a program that asks wants to know whether its prompt fits, and without the model's own tokenizer
@@ -81,18 +156,20 @@ impl Endpoint {
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
         let dialect = self.dialect_for(model, || Ask::of(request));
-        let body = self.encode(request, dialect, model)?;
+        let mut dropped = Vec::new();
+        let (body, answer_tool) = self.translated(request, dialect, model, &mut dropped)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
             dialect,
             streaming: request.stream.is_some(),
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
-            choices: request.limits.n.unwrap_or(1).max(1),
+            choices: answers(request.limits.n, &dropped),
             model: request.model.clone(),
+            answer_tool,
             response: ResponseFacts::default(),
         };
-        self.prepared(plan, model, body, &HeaderMap::new())
+        Ok(Prepared { dropped, ..self.prepared(plan, model, body, &HeaderMap::new())? })
     }
 
     /// In which dialect the backend gets a request; and the request, if it had to be decoded to tell.
@@ -158,7 +235,7 @@ impl Endpoint {
             headers: self.request_headers(plan.dialect, plan.streaming, passed),
             body,
         };
-        Ok(Prepared { outbound, plan })
+        Ok(Prepared { outbound, plan, dropped: Vec::new() })
     }
 
     pub(super) fn request_headers(&self, dialect: Dialect, streaming: bool, passed: &HeaderMap) -> HeaderMap {
@@ -266,6 +343,11 @@ impl Endpoint {
 /// A base URL without what it may hold of the path.
 pub(super) fn azure_resource(base: &str) -> &str {
     base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base)
+}
+
+/// How many answers are to be expected.
+fn answers(asked: Option<u32>, dropped: &[String]) -> u32 {
+    asked.filter(|_| !dropped.iter().any(|name| name == "n")).unwrap_or(1).max(1)
 }
 
 /// Known by name: the o-series and gpt-5 and its successors, `gpt-5-chat` included. A deployment with a name of its own is left

@@ -130,10 +130,15 @@ impl Endpoint {
             include_usage: true,
             choices: 1,
             model: String::new(),
+            answer_tool: false,
             response: ResponseFacts { kept_by: Some(self.name.clone()), ..ResponseFacts::default() },
         };
         let headers = self.request_headers(plan.dialect, streaming, &HeaderMap::new());
-        Ok(Prepared { outbound: Outbound { method, uri, headers, body: Bytes::new() }, plan })
+        Ok(Prepared {
+            outbound: Outbound { method, uri, headers, body: Bytes::new() },
+            plan,
+            dropped: Vec::new(),
+        })
     }
 
     /// The backend's own id of the response that a relayed request continues, if the caller has another for it.

@@ -38,5 +38,6 @@ fn plan(streaming: bool) -> ReplyPlan {
         choices: 1,
         model: "m".to_owned(),
         response: tidegate_wire::host::ResponseFacts::default(),
+        answer_tool: false,
     }
 }

@@ -57,6 +57,7 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, WireError> {
             .boolean("stream")?
             .unwrap_or(false)
             .then(|| StreamOptions { include_usage: Some(true), ..StreamOptions::default() }),
+        drop_params: false,
         extras: fields.rest(),
     })
 }
