@@ -6,7 +6,6 @@
 //! left to chat completions. Called by [`Endpoint::prepare`].
 
 use percent_encoding::utf8_percent_encode;
-use serde_json::Value;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -55,11 +54,11 @@ impl Ask {
 
     /// The same of a chat completion that has not been decoded.
     pub(super) fn in_chat(inbound: &Inbound) -> Self {
-        let given = |name| inbound.value(name).and_then(|raw| serde_json::from_str::<Value>(raw).ok());
+        let some =
+            |tools: &str| tools.strip_prefix('[').is_some_and(|items| !items.trim_start().starts_with(']'));
         Self {
-            tools: given("tools")
-                .is_some_and(|tools| tools.as_array().is_some_and(|tools| !tools.is_empty())),
-            effort: given("reasoning_effort").and_then(|effort| effort.as_str().map(str::to_owned)),
+            tools: inbound.value("tools").is_some_and(some),
+            effort: inbound.value("reasoning_effort").and_then(|effort| serde_json::from_str(effort).ok()),
         }
     }
 }

@@ -76,12 +76,11 @@ fn plain(request: &Value) -> Value {
     if fields.get("text").is_some_and(|text| *text == json!({ "format": { "type": "text" } })) {
         fields.shift_remove("text");
     }
-    let effects = |name: &String, value: &Value| {
-        !value.is_null()
-            && !matches!(&**name, "include" | "store" | "tools")
-            && !(name == "stream" && value == false)
-            && !(name == "truncation" && value == "disabled")
-            && name != "parallel_tool_calls"
+    let effects = |name: &String, value: &Value| match &**name {
+        "include" | "store" | "tools" | "parallel_tool_calls" => false,
+        "stream" => value != false,
+        "truncation" => value != "disabled",
+        _ => !value.is_null(),
     };
     let tools = fields.get("tools").filter(|tools| !tools.as_array().is_none_or(Vec::is_empty)).cloned();
     fields.retain(|name, value| effects(name, value));
