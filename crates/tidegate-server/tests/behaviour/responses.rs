@@ -175,26 +175,37 @@ fn a_hang_up_closes_the_backend_and_is_recorded_once() {
 /// The id that callers know says which host keeps the response, and everything about it goes there, by the host's own id.
 #[test]
 fn a6_a17_what_a_host_keeps_is_asked_of_that_host() {
-    let mut setup = Setup::start();
-    let made = setup.respond("responses/sim", "tokens=3", json!({})).answer().json();
-    let id = made["id"].as_str().unwrap().to_owned();
-    assert!(id.ends_with(".responses"), "{id}");
-    let get = setup.sent(&request("GET", &format!("/v1/responses/{id}"), "")).answer();
-    assert_eq!((get.status, &get.json()["id"]), (200, &json!(id)));
-    let cancelled = setup.sent(&request("POST", &format!("/v1/responses/{id}/cancel"), "")).answer().json();
-    assert_eq!((&cancelled["id"], &cancelled["status"]), (&json!(id), &json!("cancelled")));
-    let items = setup.sent(&request("GET", &format!("/responses/{id}/input_items?limit=5"), "")).answer();
-    assert_eq!(items.json()["data"][0]["id"], "msg_1", "items have their own ids");
-    let deleted = setup.sent(&request("DELETE", &format!("/openai/v1/responses/{id}"), "")).answer().json();
-    assert_eq!(deleted, json!({ "id": id, "object": "response", "deleted": true }));
-    let continued =
-        setup.respond("responses/sim", "tokens=1", json!({ "previous_response_id": id })).answer();
-    assert_eq!(continued.status, 200);
-    let records = setup.finish();
-    assert_eq!(records.len(), 6, "A17: each is a call with its record");
-    for record in &records[1..5] {
-        assert_eq!((record.outcome, record.model.as_str()), (Outcome::Complete, "responses/responses"));
-        assert_eq!((record.usage.prompt_tokens, record.usage.completion_tokens), (0, 0), "A6: paid for once");
+    for host in ["responses", "responses-h2"] {
+        let mut setup = Setup::start();
+        let made = setup.respond(&format!("{host}/sim"), "tokens=3", json!({})).answer().json();
+        let id = made["id"].as_str().unwrap().to_owned();
+        assert!(id.ends_with(&format!(".{host}")), "{id}");
+        let get = setup.sent(&request("GET", &format!("/v1/responses/{id}"), "")).answer();
+        assert_eq!((get.status, &get.json()["id"]), (200, &json!(id)));
+        let cancelled =
+            setup.sent(&request("POST", &format!("/v1/responses/{id}/cancel"), "")).answer().json();
+        assert_eq!((&cancelled["id"], &cancelled["status"]), (&json!(id), &json!("cancelled")));
+        let items = setup.sent(&request("GET", &format!("/responses/{id}/input_items?limit=5"), "")).answer();
+        assert_eq!(items.json()["data"][0]["id"], "msg_1", "items have their own ids");
+        let deleted =
+            setup.sent(&request("DELETE", &format!("/openai/v1/responses/{id}"), "")).answer().json();
+        assert_eq!(deleted, json!({ "id": id, "object": "response", "deleted": true }));
+        let continued =
+            setup.respond(&format!("{host}/sim"), "tokens=1", json!({ "previous_response_id": id })).answer();
+        assert_eq!(continued.status, 200);
+        let records = setup.finish();
+        assert_eq!(records.len(), 6, "A17: each is a call with its record");
+        for record in &records[1..5] {
+            assert_eq!(
+                (record.outcome, record.model.as_str()),
+                (Outcome::Complete, &*format!("{host}/responses"))
+            );
+            assert_eq!(
+                (record.usage.prompt_tokens, record.usage.completion_tokens),
+                (0, 0),
+                "A6: paid for once"
+            );
+        }
     }
 }
 
