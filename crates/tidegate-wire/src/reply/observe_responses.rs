@@ -47,7 +47,7 @@ impl ResponsesObserver {
 
     /// Of a response that is read again: what it costs was said when it was made.
     pub(super) fn again(kept_by: Option<String>) -> Self {
-        Self { again: true, ..Self::new(kept_by) }
+        Self { again: true, decoder: ResponsesDecoder::of_resumed(), ..Self::new(kept_by) }
     }
 
     fn read(&mut self, frame: Frame<'_>) -> Result<(), WireError> {

@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use serde_json::{Value, json};
 
 use super::{ResponsesEncoder, decode_request, kept};
@@ -5,7 +7,7 @@ use crate::{
     ErrorClass,
     client::{ClientDialect, Inbound, Outside},
     dialect::Encoder,
-    host::{Endpoint, ResponsesUse, row},
+    host::{Endpoint, KeptOperation, ResponsesUse, row},
     hub::{Event, FinishReason, ToolKind},
 };
 
@@ -254,4 +256,27 @@ fn only_what_is_kept_is_marked() {
     assert_eq!(kept_by(json!({ "store": false })), None);
     let translated = at("anthropic").prepare(&inbound(json!({})), "claude-sonnet-5").unwrap();
     assert_eq!(translated.plan.response.kept_by, None);
+}
+
+/// A stream that is read again from its middle on has not begun what it goes on with, and is paid for.
+#[test]
+fn a_resumed_stream_is_relayed_from_where_it_begins() {
+    let query = Some("stream=true&starting_after=7");
+    let prepared = at("openai").prepare_kept(KeptOperation::Retrieve, "resp_1", query).unwrap();
+    assert_eq!(
+        prepared.outbound.uri,
+        "https://api.openai.com/v1/responses/resp_1?stream=true&starting_after=7"
+    );
+    assert_eq!(prepared.outbound.method, http::Method::GET);
+    let mut reply = prepared.plan.reply("id", 1);
+    let mut items = VecDeque::new();
+    let piece = "event: response.function_call_arguments.delta\ndata: {\"type\":\"response.function_call_arguments.delta\",\"output_index\":1,\"delta\":\"{}\"}\n\n";
+    let last = "event: response.completed\ndata: {\"type\":\"response.completed\",\"response\":{\"id\":\"resp_1\",\"status\":\"completed\",\"output\":[],\"usage\":{\"input_tokens\":5,\"output_tokens\":2}}}\n\n";
+    reply.push(format!("{piece}{last}").into(), &mut items).unwrap();
+    reply.finish(&mut items).unwrap();
+    let sent = items.iter().map(|item| std::str::from_utf8(item).unwrap()).collect::<String>();
+    assert_eq!(sent, format!("{piece}{}", last.replace("resp_1", "resp_1.openai")));
+    let progress = reply.progress();
+    assert!(progress.ended && progress.content_events == 0);
+    assert_eq!(progress.usage.as_ref().map(|usage| usage.completion_tokens), Some(0));
 }

@@ -42,6 +42,8 @@ pub struct ResponsesDecoder {
     carried: Vec<String>,
     /// Whether a whole reply may be one that has not ended: it runs in the background.
     background: bool,
+    /// Whether the stream may begin in the middle: it is read again from there.
+    resumed: bool,
     /// Sequence number of the last event, plus one.
     sequence: u64,
     /// An [`Event::End`] or [`Event::Error`] was given; nothing may follow.
@@ -105,6 +107,11 @@ impl ResponsesDecoder {
     /// The same for a reply that may still run in the background when it is given.
     pub(crate) fn of_background() -> Self {
         Self { background: true, ..Self::default() }
+    }
+
+    /// The same for a stream that is read again, perhaps from its middle on.
+    pub(crate) fn of_resumed() -> Self {
+        Self { resumed: true, ..Self::of_background() }
     }
 
     /// What the next event's sequence number would be.
@@ -275,10 +282,10 @@ impl ResponsesDecoder {
         let Some(at) = self.calls.iter().position(|call| call.output == output) else {
             return match filled(delta) {
                 // Of a tool of the API's own (`mcp_call` has events of its own name), or of nothing.
-                Some(_) => Err(WireError::protocol(format!(
+                Some(_) if !self.resumed => Err(WireError::protocol(format!(
                     "arguments for item {output}, which is no tool call that has begun"
                 ))),
-                None => Ok(()),
+                _ => Ok(()),
             };
         };
         if let Some(delta) = filled(delta) {
