@@ -23,7 +23,7 @@ fuzz_target!(|input: &[u8]| {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
-        answer_tool: false,
+        emulation: tidegate_wire::host::Emulation::default(),
         response: tidegate_wire::host::ResponseFacts::default(),
     };
     let (relayed, failed, progress) = run(plan.reply("id", 1), input);

@@ -17,7 +17,7 @@ use serde_json::Value;
 use support::{cuttings, read_json};
 use tidegate_wire::{
     client::{ClientDialect, Operation},
-    host::{Dialect, ReplyPlan},
+    host::{Dialect, Emulation, ReplyPlan},
     hub::Event,
 };
 
@@ -53,7 +53,7 @@ fn read(folder: PathBuf) -> Fixture {
             choices: u32::try_from(expected["n"].as_u64().unwrap_or(1)).unwrap(),
             model: "m".to_owned(),
             response: tidegate_wire::host::ResponseFacts::default(),
-            answer_tool: false,
+            emulation: Emulation::default(),
         },
         expected,
     }

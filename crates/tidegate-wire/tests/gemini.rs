@@ -19,7 +19,7 @@ use support::{cuttings, read_json};
 use tidegate_wire::{
     ErrorClass,
     client::{ClientDialect, Operation},
-    host::{Dialect, Endpoint, Place, ReplyPlan, row},
+    host::{Dialect, Emulation, Endpoint, Place, ReplyPlan, row},
     hub::Event,
 };
 
@@ -41,7 +41,7 @@ fn plan(streaming: bool, choices: u32) -> ReplyPlan {
         choices,
         model: "m".to_owned(),
         response: tidegate_wire::host::ResponseFacts::default(),
-        answer_tool: false,
+        emulation: Emulation::default(),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod bedrock_converse;
 pub(crate) mod claude;
 pub mod gemini;
 pub(crate) mod object;
+pub(crate) mod one_call;
 pub mod openai_chat;
 pub mod openai_responses;
 pub(crate) mod parameters;

@@ -7,8 +7,8 @@ use crate::{
     client::{ClientDialect, Operation},
     dialect::{
         Decoder, answer_tool::AnswerDecoder, anthropic_messages::MessagesDecoder,
-        bedrock_converse::ConverseDecoder, gemini::GeminiDecoder, openai_chat::ChatDecoder,
-        openai_responses::ResponsesDecoder,
+        bedrock_converse::ConverseDecoder, gemini::GeminiDecoder, one_call::OneCallDecoder,
+        openai_chat::ChatDecoder, openai_responses::ResponsesDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -60,13 +60,19 @@ impl ReplyPlan {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        let decoder: Box<dyn Decoder> = match self.dialect {
+        let mut decoder: Box<dyn Decoder> = match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
             Dialect::OpenaiResponses => Box::new(ResponsesDecoder::new()),
             Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
             Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),
         };
-        if self.answer_tool { Box::new(AnswerDecoder::new(decoder)) } else { decoder }
+        if self.emulation.one_call {
+            decoder = Box::new(OneCallDecoder::new(decoder));
+        }
+        if self.emulation.answer_tool {
+            decoder = Box::new(AnswerDecoder::new(decoder));
+        }
+        decoder
     }
 }

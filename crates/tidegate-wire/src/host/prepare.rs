@@ -7,7 +7,9 @@ use http::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan, ResponseFacts, responses::Ask};
+use super::{
+    AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan, ResponseFacts, responses::Ask,
+};
 use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
@@ -30,17 +32,46 @@ impl Endpoint {
     /// # Errors
     /// [`ErrorClass::BadRequest`], naming the parameter, if the backend can't honour the request.
     pub fn prepare(&self, inbound: &Inbound, model: &str) -> Result<Prepared, WireError> {
-        let (dialect, decoded) = self.dialect(inbound, model)?;
+        self.prepare_as(inbound, None, model)
+    }
+
+    /// The same for a request that was decoded, and changed: media fetched, say.
+    ///
+    /// # Errors
+    /// As [`Endpoint::prepare`].
+    pub fn prepare_decoded(
+        &self,
+        inbound: &Inbound,
+        request: &ChatRequest,
+        model: &str,
+    ) -> Result<Prepared, WireError> {
+        self.prepare_as(inbound, Some(request), model)
+    }
+
+    /// Whether media that a caller names by URL have to be fetched for this backend: it takes their bytes alone.
+    pub fn takes_bytes_alone(&self, inbound: &Inbound) -> bool {
+        !inbound.client.is(self.host.dialect) && matches!(self.host.dialect, Dialect::BedrockConverse)
+    }
+
+    fn prepare_as(
+        &self,
+        inbound: &Inbound,
+        decoded: Option<&ChatRequest>,
+        model: &str,
+    ) -> Result<Prepared, WireError> {
+        let (dialect, read) = self.dialect(inbound, decoded, model)?;
         let relayed = inbound.client.is(dialect);
         if inbound.operation == Operation::CountTokens && !relayed {
             return Err(self.cannot_count());
         }
         let mut dropped = Vec::new();
-        let (body, answer_tool) = if relayed {
-            (self.relayed(inbound, dialect, model, &mut dropped)?, false)
+        let (body, emulation) = if relayed {
+            (self.relayed(inbound, dialect, model, &mut dropped)?, Emulation::default())
         } else {
-            let request = decoded.map_or_else(|| inbound.decode(), Ok)?;
-            self.translated(&request, dialect, model, &mut dropped)?
+            match decoded.or(read.as_ref()) {
+                Some(request) => self.translated(request, dialect, model, &mut dropped)?,
+                None => self.translated(&inbound.decode()?, dialect, model, &mut dropped)?,
+            }
         };
         let plan = ReplyPlan {
             client: inbound.client,
@@ -50,7 +81,7 @@ impl Endpoint {
             include_usage: inbound.include_usage,
             choices: answers(Some(inbound.choices), &dropped),
             model: inbound.model.clone(),
-            answer_tool,
+            emulation,
             response: self.response_facts(inbound, relayed),
         };
         let own = HeaderMap::new();
@@ -91,24 +122,34 @@ impl Endpoint {
         Ok(left.relay_body(shape))
     }
 
-    /// The body in the backend's dialect, and whether it asks for the answer as a tool call.
+    /// The body in the backend's dialect, and what has to be made good when its reply is read.
     fn translated(
         &self,
         request: &ChatRequest,
         dialect: Dialect,
         model: &str,
         dropped: &mut Vec<String>,
-    ) -> Result<(Bytes, bool), WireError> {
-        let needed = match dialect {
-            Dialect::AnthropicMessages => anthropic_messages::needs_answer_tool(request, model),
-            Dialect::BedrockConverse => bedrock_converse::needs_answer_tool(request, model),
-            Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::Gemini => None,
+    ) -> Result<(Bytes, Emulation), WireError> {
+        let (needed, several_calls) = match dialect {
+            Dialect::AnthropicMessages => (anthropic_messages::needs_answer_tool(request, model), false),
+            Dialect::BedrockConverse => (bedrock_converse::needs_answer_tool(request, model), true),
+            Dialect::Gemini => (None, true),
+            Dialect::OpenaiChat | Dialect::OpenaiResponses => (None, false),
         };
-        let Some(forcing) = needed else {
-            return Ok((self.encoded(request, dialect, model, dropped)?, false));
-        };
-        let request = answer_tool::with_tool(request.clone(), forcing, Api(self.host.name))?;
-        Ok((self.encoded(&request, dialect, model, dropped)?, true))
+        let one_call =
+            several_calls && request.parallel_tool_calls == Some(false) && !request.tools.is_empty();
+        let emulation = Emulation { answer_tool: needed.is_some(), one_call };
+        if emulation == Emulation::default() {
+            return Ok((self.encoded(request, dialect, model, dropped)?, emulation));
+        }
+        let mut request = request.clone();
+        if one_call {
+            request.parallel_tool_calls = None;
+        }
+        if let Some(forcing) = needed {
+            request = answer_tool::with_tool(request, forcing, Api(self.host.name))?;
+        }
+        Ok((self.encoded(&request, dialect, model, dropped)?, emulation))
     }
 
     /// The body in the backend's dialect; where the request allows it, without what that can't honour.
@@ -157,7 +198,7 @@ impl Endpoint {
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
         let dialect = self.dialect_for(model, || Ask::of(request));
         let mut dropped = Vec::new();
-        let (body, answer_tool) = self.translated(request, dialect, model, &mut dropped)?;
+        let (body, emulation) = self.translated(request, dialect, model, &mut dropped)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
@@ -166,14 +207,19 @@ impl Endpoint {
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
             choices: answers(request.limits.n, &dropped),
             model: request.model.clone(),
-            answer_tool,
+            emulation,
             response: ResponseFacts::default(),
         };
         Ok(Prepared { dropped, ..self.prepared(plan, model, body, &HeaderMap::new())? })
     }
 
     /// In which dialect the backend gets a request; and the request, if it had to be decoded to tell.
-    fn dialect(&self, inbound: &Inbound, model: &str) -> Result<(Dialect, Option<ChatRequest>), WireError> {
+    fn dialect(
+        &self,
+        inbound: &Inbound,
+        decoded: Option<&ChatRequest>,
+        model: &str,
+    ) -> Result<(Dialect, Option<ChatRequest>), WireError> {
         if inbound.client == ClientDialect::OpenaiChat {
             return Ok((self.dialect_for(model, || Ask::in_chat(inbound)), None));
         }
@@ -183,6 +229,9 @@ impl Endpoint {
         if inbound.client == ClientDialect::OpenaiResponses {
             let relayed = self.has_responses();
             return Ok((if relayed { Dialect::OpenaiResponses } else { self.host.dialect }, None));
+        }
+        if let Some(request) = decoded {
+            return Ok((self.dialect_for(model, || Ask::of(request)), None));
         }
         let request = inbound.decode()?;
         Ok((self.dialect_for(model, || Ask::of(&request)), Some(request)))

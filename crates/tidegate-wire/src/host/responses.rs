@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 
 use super::{
-    AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan, ResponseFacts, ResponsesUse,
+    AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan, ResponseFacts, ResponsesUse,
     prepare::{SEGMENT, azure_resource},
 };
 use crate::{
@@ -129,7 +129,7 @@ impl Endpoint {
             include_usage: true,
             choices: 1,
             model: String::new(),
-            answer_tool: false,
+            emulation: Emulation::default(),
             response: ResponseFacts { kept_by: Some(self.name.clone()), ..ResponseFacts::default() },
         };
         let headers = self.request_headers(plan.dialect, streaming, &HeaderMap::new());

@@ -37,7 +37,7 @@ fn plan(streaming: bool) -> ReplyPlan {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
-        answer_tool: false,
+        emulation: tidegate_wire::host::Emulation::default(),
         response: tidegate_wire::host::ResponseFacts::default(),
     }
 }
