@@ -50,7 +50,7 @@ struct Head {
 }
 
 impl ResponsesEncoder {
-    /// `id`, `created` and `model` stand in for what the backend doesn't say; `echo` is of [`super::echo`].
+    /// `id`, `created` and `model` stand in for what the backend doesn't say; `echo` is what [`super::echo()`] says.
     pub(crate) fn new(id: &str, created: u64, model: &str, echo: &str, streaming: bool) -> Self {
         let base = id.rsplit_once('_').map_or(id, |(_, base)| base).to_owned();
         Self {
