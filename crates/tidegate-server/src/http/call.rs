@@ -17,14 +17,15 @@ use tidegate_engine::{Fetched, Fetcher, Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
     auth::Signed,
-    client::{Inbound, Outside, is_of_use},
+    client::{ClientDialect, Inbound, Outside, is_of_use},
+    dialect::openai_responses::kept,
     host::Prepared,
     hub::{ChatRequest, Source},
     outbound::Outbound,
     reply::Reply,
 };
 
-use super::body::ReplyBody;
+use super::{body::ReplyBody, surface::KeptResponse};
 use crate::{caller::CallerContext, gateway::Gateway};
 
 /// Answers one request. One that is `signed` is answered if the gateway's key made the signature.
@@ -40,7 +41,6 @@ pub(super) async fn answer(
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
     let client = outside.client;
-    let heartbeat = client.heartbeat();
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
     let body = match read(body, &gateway.limits).await {
@@ -59,6 +59,84 @@ pub(super) async fn answer(
         return Err(error);
     }
     let call = prepare(gateway, id, outside, body, meter).await?;
+    run(gateway, context, call, client).await
+}
+
+/// Answers a request about a response that a backend keeps.
+///
+/// # Cancel safety
+/// Dropping the future closes the backend and settles the call as given up. The response itself goes on, if it runs in the
+/// background.
+pub(super) async fn kept(
+    gateway: &Gateway,
+    context: &CallerContext,
+    id: &str,
+    asked: KeptResponse,
+    body: Incoming,
+) -> Result<Response<ReplyBody>, WireError> {
+    let recorder = Arc::clone(&gateway.recorder);
+    let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
+    // Clients send an empty one at most.
+    match read(body, &gateway.limits).await {
+        Ok(_) => {}
+        Err(Unread::CutShort(error)) => return Err(error),
+        Err(Unread::Refused(error)) => {
+            meter.refused(&error);
+            return Err(error);
+        }
+    }
+    let prepared = keeper(gateway, &asked.id).and_then(|(host, target, own)| {
+        let prepared = target.endpoint.prepare_kept(asked.operation, own, asked.query.as_deref())?;
+        meter.asked(format!("{host}/responses"), prepared.plan.streaming);
+        Ok((Arc::clone(target), prepared))
+    });
+    match prepared {
+        Ok((target, Prepared { outbound, plan, dropped })) => {
+            let reply = plan.reply(id, unix_seconds());
+            let call = Call { target, outbound, reply, meter, streaming: plan.streaming, dropped };
+            run(gateway, context, call, ClientDialect::OpenaiResponses).await
+        }
+        Err(error) => {
+            meter.refused(&error);
+            Err(error)
+        }
+    }
+}
+
+/// The host that keeps a response: its name, itself, and its own id of the response. An id that names none is the only host's that
+/// has the Responses API, if there is one only.
+fn keeper<'g>(
+    gateway: &'g Gateway,
+    marked: &'g str,
+) -> Result<(&'g str, &'g Arc<Target>, &'g str), WireError> {
+    let mut hosts = gateway.targets.hosts().filter(|(_, target)| target.endpoint.has_responses());
+    let named = kept::split(marked);
+    let found = match &named {
+        Some((name, own)) => hosts.find(|(host, _)| host == name).map(|(host, target)| (host, target, *own)),
+        None => match (hosts.next(), hosts.next()) {
+            (Some((host, target)), None) => Some((host, target, marked)),
+            _ => None,
+        },
+    };
+    found.ok_or_else(|| {
+        let why = match named {
+            Some((name, _)) => format!("there is no host {name:?} here that keeps responses"),
+            None => "its id does not say which host keeps it".to_owned(),
+        };
+        let message = format!("the response {marked:?} is not known here: {why}");
+        WireError::new(ErrorClass::NotFound, message)
+            .with_param("response_id")
+            .with_code("response_not_found")
+    })
+}
+
+/// Sends a call, and answers with its reply.
+async fn run(
+    gateway: &Gateway,
+    context: &CallerContext,
+    call: Call,
+    client: ClientDialect,
+) -> Result<Response<ReplyBody>, WireError> {
     let (streaming, dropped) = (call.streaming, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
@@ -70,8 +148,11 @@ pub(super) async fn answer(
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
         }
-        let body =
-            ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
+        let body = ReplyBody::stream(
+            exchange,
+            context.clone(),
+            gateway.heartbeat.map(|every| (every, client.heartbeat())),
+        );
         return Ok(with_head(body, client.stream_type(), head));
     }
     let whole = match exchange.next().await {

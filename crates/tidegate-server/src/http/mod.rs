@@ -22,7 +22,7 @@ use tidegate_engine::{Cause, HangUp, Meter};
 use tidegate_wire::{ErrorClass, WireError, auth::Signed, client::ClientDialect};
 
 pub(crate) use body::ReplyBody;
-use surface::Surface;
+use surface::{KeptResponse, Surface};
 
 use crate::{
     caller::{CallerContext, Running},
@@ -79,17 +79,18 @@ impl ConnectionService {
         let id = call_id();
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
         let surface = Surface::of(&request);
+        let kept = KeptResponse::of(&request);
         let client = Surface::client_of(&request);
         let access = if open { Access::Granted } else { access(gateway, surface, &request) };
-        let response = match (access, surface) {
-            (Access::Refused(error), surface) => {
-                if surface.is_some() {
+        let response = match (access, surface, kept) {
+            (Access::Refused(error), surface, kept) => {
+                if surface.is_some() || kept.is_some() {
                     let recorder = Arc::clone(&gateway.recorder);
                     Meter::start(id.clone(), context.hang_up.clone(), recorder).refused(&error);
                 }
                 respond::error(client, &error)
             }
-            (access, Some(surface)) => {
+            (access, Some(surface), _) => {
                 let gateway = gateway.clone();
                 let signed = match access {
                     Access::Signed(signed) => Some(signed),
@@ -102,7 +103,16 @@ impl ConnectionService {
                     Ok(finish(response, client, &id, running))
                 });
             }
-            (_, None) => local(gateway, client, &request),
+            (_, None, Some(kept)) => {
+                let gateway = gateway.clone();
+                let body = request.into_body();
+                return Box::pin(async move {
+                    let answered = call::kept(&gateway, &context, &id, kept, body).await;
+                    let response = answered.unwrap_or_else(|error| respond::error(client, &error));
+                    Ok(finish(response, client, &id, running))
+                });
+            }
+            (_, None, None) => local(gateway, client, &request),
         };
         Box::pin(std::future::ready(Ok(finish(response, client, &id, running))))
     }
@@ -160,12 +170,15 @@ fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) 
         },
         (&Method::GET, "/metrics") => respond::metrics(gateway.metrics.encode()),
         (_, path) if Surface::at(path).is_some() => respond::wrong_method(client, "POST"),
+        (_, path) if KeptResponse::method_at(path).is_some() => {
+            respond::wrong_method(client, KeptResponse::method_at(path).unwrap_or_default())
+        }
         (_, "/v1/models" | "/models" | "/healthz" | "/readyz" | "/metrics") => {
             respond::wrong_method(client, "GET")
         }
         (method, path) => {
             let message = format!(
-                "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/messages, POST /v1beta/models/MODEL:generateContent, POST /model/MODEL/converse and GET /v1/models are"
+                "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/responses, POST /v1/messages, POST /v1beta/models/MODEL:generateContent, POST /model/MODEL/converse and GET /v1/models are"
             );
             refused(&WireError::new(ErrorClass::NotFound, message).with_code("not_found"))
         }

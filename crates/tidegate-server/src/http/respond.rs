@@ -12,7 +12,9 @@ use super::body::ReplyBody;
 pub(crate) fn name(response: &mut Response<ReplyBody>, client: ClientDialect, call_id: &str) {
     let theirs = match client {
         // Google's clients show none; its servers' is of this name where there is one.
-        ClientDialect::OpenaiChat | ClientDialect::Gemini(_) => "x-request-id",
+        ClientDialect::OpenaiChat | ClientDialect::OpenaiResponses | ClientDialect::Gemini(_) => {
+            "x-request-id"
+        }
         ClientDialect::AnthropicMessages => "request-id",
         ClientDialect::BedrockConverse => "x-amzn-requestid",
     };

@@ -3,7 +3,10 @@
 use http::{HeaderMap, Method, Request, Uri};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
-use tidegate_wire::client::{ClientDialect, Operation, Outside, StreamForm};
+use tidegate_wire::{
+    client::{ClientDialect, Operation, Outside, StreamForm},
+    host::KeptOperation,
+};
 
 /// A path at which a model is called.
 #[derive(Debug)]
@@ -32,6 +35,7 @@ impl Surface {
     pub(super) fn client_of(request: &Request<Incoming>) -> ClientDialect {
         match Self::at(request.uri().path()) {
             Some(surface) => surface.client,
+            None if KeptResponse::is_at(request.uri().path()) => ClientDialect::OpenaiResponses,
             None if request.headers().contains_key("anthropic-version") => ClientDialect::AnthropicMessages,
             None => ClientDialect::OpenaiChat,
         }
@@ -118,6 +122,55 @@ const DROP_PARAMS: &str = "x-tidegate-drop-params";
 
 const MODEL: &str = "{model}";
 
+/// A request about a response that a backend keeps: the paths of the Responses API below the one at which responses are created.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct KeptResponse {
+    pub(super) operation: KeptOperation,
+    /// As the caller knows it.
+    pub(super) id: String,
+    /// Without its `?`.
+    pub(super) query: Option<String>,
+}
+
+impl KeptResponse {
+    /// What a request asks for, if it is about a response.
+    pub(super) fn of(request: &Request<Incoming>) -> Option<Self> {
+        let (id, action) = Self::parts(request.uri().path())?;
+        let operation = match (request.method(), action) {
+            (&Method::GET, None) => KeptOperation::Retrieve,
+            (&Method::DELETE, None) => KeptOperation::Delete,
+            (&Method::POST, Some("cancel")) => KeptOperation::Cancel,
+            (&Method::GET, Some("input_items")) => KeptOperation::InputItems,
+            _ => return None,
+        };
+        let id = percent_decode_str(id).decode_utf8_lossy().into_owned();
+        Some(Self { operation, id, query: request.uri().query().map(str::to_owned) })
+    }
+
+    /// The method that a path of this kind takes. `None`: it is no such path.
+    pub(super) fn method_at(path: &str) -> Option<&'static str> {
+        Some(match Self::parts(path)?.1 {
+            None => "GET, DELETE",
+            Some("cancel") => "POST",
+            Some("input_items") => "GET",
+            Some(_) => return None,
+        })
+    }
+
+    fn is_at(path: &str) -> bool {
+        Self::method_at(path).is_some()
+    }
+
+    /// The id, and what stands behind it.
+    fn parts(path: &str) -> Option<(&str, Option<&str>)> {
+        let created_at = |surface: &&Surface| surface.client == ClientDialect::OpenaiResponses;
+        let mut roots = SURFACES.iter().filter(created_at).map(|surface| surface.path);
+        let rest = roots.find_map(|root| path.strip_prefix(root)?.strip_prefix('/'))?;
+        let (id, action) = rest.split_once('/').map_or((rest, None), |(id, action)| (id, Some(action)));
+        (!id.is_empty()).then_some((id, action))
+    }
+}
+
 const fn at(path: &'static str, client: ClientDialect, operation: Operation) -> Surface {
     Surface { path, client, operation, stream: None }
 }
@@ -127,12 +180,17 @@ const fn by_path(path: &'static str, client: ClientDialect, stream: bool) -> Sur
     Surface { path, client, operation: Operation::Generate, stream: Some(stream) }
 }
 
-static SURFACES: [Surface; 8] = [
+static SURFACES: [Surface; 12] = [
     at("/v1/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     at("/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     // As Azure's clients call a deployment, which is here a model.
     at("/openai/v1/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     at("/openai/deployments/{model}/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
+    at("/v1/responses", ClientDialect::OpenaiResponses, Operation::Generate),
+    at("/responses", ClientDialect::OpenaiResponses, Operation::Generate),
+    // As Azure's clients call it, with and without a dated version.
+    at("/openai/v1/responses", ClientDialect::OpenaiResponses, Operation::Generate),
+    at("/openai/responses", ClientDialect::OpenaiResponses, Operation::Generate),
     at("/v1/messages", ClientDialect::AnthropicMessages, Operation::Generate),
     at("/v1/messages/count_tokens", ClientDialect::AnthropicMessages, Operation::CountTokens),
     by_path("/model/{model}/converse", ClientDialect::BedrockConverse, false),

@@ -89,7 +89,7 @@ impl Phase {
             Self::AwaitingHeaders | Self::NonStreaming => "headers_delay=60s",
             Self::BeforeFirstToken => "first_token_delay=60s",
             Self::BetweenFrames | Self::Draining => "tokens=100000,interval=5ms",
-            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=6",
+            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=8",
             Self::Stalled => "tokens=100,interval=1ms,stall=3",
             Self::CallerNotReading => "tokens=1000000,interval=0ms,text=4096",
         }
@@ -122,6 +122,8 @@ impl Phase {
                 Surface::Converse => 3,
                 // The message's start, a block's, perhaps a ping.
                 Surface::Messages => 5,
+                // Two events for the response's start, one each for an item's and a part's.
+                Surface::Responses => 6,
             },
             _ => 0,
         }
@@ -145,17 +147,20 @@ pub enum Surface {
     Gemini,
     /// Bedrock's Converse.
     Converse,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 impl Surface {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Chat, Self::Messages, Self::Gemini, Self::Converse];
+    pub const ALL: [Self; 5] = [Self::Chat, Self::Responses, Self::Messages, Self::Gemini, Self::Converse];
 
     /// Name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Messages => "messages",
+            Self::Responses => "responses",
             Self::Gemini => "gemini",
             Self::Converse => "converse",
         }
@@ -165,6 +170,7 @@ impl Surface {
     pub(crate) fn path(self, model: &str, streaming: bool) -> String {
         match (self, streaming) {
             (Self::Chat, _) => "/v1/chat/completions".to_owned(),
+            (Self::Responses, _) => "/v1/responses".to_owned(),
             (Self::Messages, _) => "/v1/messages".to_owned(),
             (Self::Gemini, true) => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
             (Self::Gemini, false) => format!("/v1beta/models/{model}:generateContent"),
@@ -174,8 +180,8 @@ impl Surface {
     }
 }
 
-/// The backends that are simulated.
-pub const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
+/// The backends that are simulated; `responses` is OpenAI by its Responses API.
+pub const BACKENDS: [&str; 6] = ["openai", "azure", "bedrock", "anthropic", "gemini", "responses"];
 
 /// What to probe.
 #[derive(Clone, Debug)]
@@ -482,6 +488,7 @@ fn request_body(model: &str, surface: Surface, phase: Phase, tag: &str) -> Vec<u
     let messages = || serde_json::json!([{"role": "user", "content": prompt}]);
     let body = match surface {
         Surface::Chat => serde_json::json!({"model": model, "stream": stream, "messages": messages()}),
+        Surface::Responses => serde_json::json!({"model": model, "stream": stream, "input": messages()}),
         Surface::Messages => serde_json::json!({
             "model": model, "stream": stream, "max_tokens": 1024, "messages": messages(),
         }),

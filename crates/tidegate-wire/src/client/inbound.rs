@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use super::{ClientDialect, Operation};
 use crate::{
     WireError,
+    dialect::openai_responses,
     hub::{ChatRequest, StreamOptions},
 };
 
@@ -119,6 +120,8 @@ pub(crate) struct RelayShape<'a> {
     pub(crate) rename_max_tokens: bool,
     /// OpenAI's names of parameters, and the backend's.
     pub(crate) renames: &'a [(&'a str, &'a str)],
+    /// The backend's own id of the response that this one continues, where the caller knows it by another.
+    pub(crate) continued: Option<&'a str>,
 }
 
 impl Inbound {
@@ -167,9 +170,10 @@ impl Inbound {
             optional::<u32>(client.choices_name(), fields.choices, "a positive integer")?.unwrap_or(1);
         let (include_usage, usage) = match client {
             ClientDialect::OpenaiChat => fields.usage_option(text)?,
-            ClientDialect::AnthropicMessages | ClientDialect::Gemini(_) | ClientDialect::BedrockConverse => {
-                (true, UsageOption::Absent)
-            }
+            ClientDialect::OpenaiResponses
+            | ClientDialect::AnthropicMessages
+            | ClientDialect::Gemini(_)
+            | ClientDialect::BedrockConverse => (true, UsageOption::Absent),
         };
         let places = Places {
             fields: text.find('{').map_or(0, |brace| brace + 1),
@@ -199,6 +203,11 @@ impl Inbound {
     /// Whether the caller gave this one of its dialect's parameters, and not as null.
     pub(crate) fn gives(&self, name: &str) -> bool {
         self.given.has(name) && self.field(name).is_some_and(|(_, value)| value.get() != "null")
+    }
+
+    /// The JSON text of one of its dialect's parameters, if the caller gave it.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.given.has(name).then(|| self.field(name)).flatten().map(|(_, value)| value.get())
     }
 
     /// Reads the whole request into the hub's types.
@@ -255,11 +264,21 @@ impl Inbound {
             let key = self.field(name).and_then(|(key, _)| key);
             edits.extend(key.map(|key| (key, (*own).to_owned())));
         }
+        if let Some((_, value)) = self.field(CONTINUED).filter(|_| shape.continued.is_some())
+            && let (Some(id), Ok(text)) = (shape.continued, std::str::from_utf8(&self.body))
+        {
+            edits.push((place(text, value.get()), serde_json::Value::from(id).to_string()));
+        }
         if edits.is_empty() {
             return self.body.clone();
         }
         edits.sort_by_key(|(range, _)| range.start);
         splice(&self.body, &edits)
+    }
+
+    /// The id of the response that this one continues, as the caller knows it.
+    pub(crate) fn continued(&self) -> Option<String> {
+        serde_json::from_str(self.value(CONTINUED)?).ok()
     }
 
     /// A field of the body: its key's place, without the quotes, if it is spelled plainly; and its value. Looked for only where a
@@ -351,11 +370,16 @@ const DROP_PARAMS: &str = "drop_params";
 /// Of a model's name, in bytes: it goes into URLs, logs and error messages. The longest recorded ids are ARNs of about 100.
 const MAX_MODEL: usize = 512;
 
+/// In openai-responses, the response that this one continues.
+const CONTINUED: &str = "previous_response_id";
+
 /// The values that relaying looks at, unread.
 #[derive(Default)]
 struct Fields<'a> {
     model: Option<&'a RawValue>,
     conversation: Option<&'a RawValue>,
+    /// Whether there is something that its backend keeps to go on from.
+    continues: bool,
     stream: Option<&'a RawValue>,
     stream_options: Option<&'a RawValue>,
     choices: Option<&'a RawValue>,
@@ -376,6 +400,9 @@ impl<'a> Fields<'a> {
     }
 
     fn check_conversation(&self, client: ClientDialect) -> Result<(), WireError> {
+        if client == ClientDialect::OpenaiResponses {
+            return openai_responses::check_input(self.conversation.map(RawValue::get), self.continues);
+        }
         let name = client.conversation();
         let Some(raw) = self.conversation else {
             return Err(WireError::bad_request(format!("Missing required parameter: '{name}'."))
@@ -456,6 +483,7 @@ fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireErro
         match &*key {
             "model" => fields.model = Some(value),
             name if name == conversation => fields.conversation = Some(value),
+            CONTINUED | "conversation" | "prompt" => fields.continues |= value.get() != "null",
             "stream" => fields.stream = Some(value),
             "stream_options" => fields.stream_options = Some(value),
             "n" if is_chat => fields.choices = Some(value),

@@ -12,7 +12,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::{
     WireError,
-    dialect::{Encoder, anthropic_messages, bedrock_converse, gemini, openai_chat},
+    dialect::{Encoder, anthropic_messages, bedrock_converse, gemini, openai_chat, openai_responses},
     framing::event_stream,
     host::Dialect,
     hub::ChatRequest,
@@ -27,6 +27,8 @@ pub use reply_headers::is_of_use;
 pub enum ClientDialect {
     /// OpenAI chat completions.
     OpenaiChat,
+    /// OpenAI's Responses API.
+    OpenaiResponses,
     /// Anthropic's Messages API.
     AnthropicMessages,
     /// Google's Gemini API.
@@ -52,13 +54,15 @@ pub enum Operation {
     Generate,
     /// To know how many tokens its prompt has.
     CountTokens,
+    /// To read, to delete or to stop a response that its backend keeps.
+    Kept,
 }
 
 impl ClientDialect {
     /// An error's body.
     pub fn encode_error(self, error: &WireError) -> Bytes {
         match self {
-            Self::OpenaiChat => openai_chat::encode_error(error),
+            Self::OpenaiChat | Self::OpenaiResponses => openai_chat::encode_error(error),
             Self::AnthropicMessages => anthropic_messages::encode_error(error),
             Self::Gemini(_) => gemini::encode_error(error),
             Self::BedrockConverse => bedrock_converse::encode_error(error),
@@ -75,7 +79,7 @@ impl ClientDialect {
     /// What a stream says while its backend is silent. Clients skip it.
     pub fn heartbeat(self) -> &'static [u8] {
         match self {
-            Self::OpenaiChat => b": tidegate\n\n",
+            Self::OpenaiChat | Self::OpenaiResponses => b": tidegate\n\n",
             Self::AnthropicMessages => b"event: ping\ndata: {\"type\": \"ping\"}\n\n",
             // Not a comment: google-genai takes one for JSON. Between elements of an array it is space.
             Self::Gemini(_) => b"\n",
@@ -86,9 +90,10 @@ impl ClientDialect {
     /// Media type of a streamed reply.
     pub fn stream_type(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::AnthropicMessages | Self::Gemini(StreamForm::Events) => {
-                "text/event-stream; charset=utf-8"
-            }
+            Self::OpenaiChat
+            | Self::OpenaiResponses
+            | Self::AnthropicMessages
+            | Self::Gemini(StreamForm::Events) => "text/event-stream; charset=utf-8",
             Self::Gemini(StreamForm::Array) => "application/json; charset=utf-8",
             Self::BedrockConverse => "application/vnd.amazon.eventstream",
         }
@@ -97,7 +102,7 @@ impl ClientDialect {
     /// Header fields that are a part of the request, and go on to a backend of the same dialect.
     pub fn request_headers(self) -> &'static [HeaderName] {
         match self {
-            Self::OpenaiChat | Self::Gemini(_) | Self::BedrockConverse => &[],
+            Self::OpenaiChat | Self::OpenaiResponses | Self::Gemini(_) | Self::BedrockConverse => &[],
             Self::AnthropicMessages => &anthropic_messages::REQUEST_HEADERS,
         }
     }
@@ -106,13 +111,15 @@ impl ClientDialect {
     pub(crate) fn decode(self, body: &[u8]) -> Result<ChatRequest, WireError> {
         match self {
             Self::OpenaiChat => openai_chat::decode_request(body),
+            Self::OpenaiResponses => openai_responses::decode_request(body),
             Self::AnthropicMessages => anthropic_messages::decode_request(body),
             Self::Gemini(_) => gemini::decode_request(body),
             Self::BedrockConverse => bedrock_converse::decode_request(body),
         }
     }
 
-    /// Writes a reply. `id`, `created` (Unix seconds) and `model` stand in for what the backend doesn't say.
+    /// Writes a reply. `id`, `created` (Unix seconds) and `model` stand in for what the backend doesn't say, and `echo` is what the
+    /// dialect repeats of the request.
     pub(crate) fn encoder(
         self,
         id: &str,
@@ -120,12 +127,16 @@ impl ClientDialect {
         model: &str,
         streaming: bool,
         include_usage: bool,
+        echo: &str,
     ) -> Box<dyn Encoder> {
         match (self, streaming) {
             (Self::OpenaiChat, true) => {
                 Box::new(openai_chat::StreamEncoder::new(id, created, model, include_usage))
             }
             (Self::OpenaiChat, false) => Box::new(openai_chat::WholeEncoder::new(id, created, model)),
+            (Self::OpenaiResponses, streaming) => {
+                Box::new(openai_responses::ResponsesEncoder::new(id, created, model, echo, streaming))
+            }
             (Self::AnthropicMessages, true) => Box::new(anthropic_messages::stream_encoder(id, model)),
             (Self::AnthropicMessages, false) => Box::new(anthropic_messages::whole_encoder(id, model)),
             (Self::BedrockConverse, true) => Box::new(bedrock_converse::stream_encoder()),
@@ -146,6 +157,7 @@ impl ClientDialect {
         matches!(
             (self, dialect),
             (Self::OpenaiChat, Dialect::OpenaiChat)
+                | (Self::OpenaiResponses, Dialect::OpenaiResponses)
                 | (Self::AnthropicMessages, Dialect::AnthropicMessages)
                 | (Self::Gemini(_), Dialect::Gemini)
                 | (Self::BedrockConverse, Dialect::BedrockConverse)
@@ -161,6 +173,7 @@ impl ClientDialect {
     fn conversation(self) -> &'static str {
         match self {
             Self::OpenaiChat | Self::AnthropicMessages | Self::BedrockConverse => "messages",
+            Self::OpenaiResponses => "input",
             Self::Gemini(_) => "contents",
         }
     }
@@ -168,7 +181,7 @@ impl ClientDialect {
     /// The parameter that says how many answers are wanted.
     fn choices_name(self) -> &'static str {
         match self {
-            Self::OpenaiChat | Self::AnthropicMessages | Self::BedrockConverse => "n",
+            Self::OpenaiChat | Self::OpenaiResponses | Self::AnthropicMessages | Self::BedrockConverse => "n",
             Self::Gemini(_) => "generationConfig.candidateCount",
         }
     }
@@ -177,6 +190,7 @@ impl ClientDialect {
     fn parameters(self) -> &'static [&'static str] {
         match self {
             Self::OpenaiChat => &openai_chat::PARAMETERS,
+            Self::OpenaiResponses => &openai_responses::PARAMETERS,
             Self::AnthropicMessages => &anthropic_messages::PARAMETERS,
             Self::Gemini(_) => &gemini::PARAMETERS,
             Self::BedrockConverse => &bedrock_converse::PARAMETERS,

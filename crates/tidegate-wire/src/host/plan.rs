@@ -8,7 +8,7 @@ use crate::{
     dialect::{
         Decoder, answer_tool::AnswerDecoder, anthropic_messages::MessagesDecoder,
         bedrock_converse::ConverseDecoder, gemini::GeminiDecoder, one_call::OneCallDecoder,
-        openai_chat::ChatDecoder,
+        openai_chat::ChatDecoder, openai_responses::ResponsesDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -19,21 +19,30 @@ impl ReplyPlan {
     /// A machine that yields bytes for the caller, in its own dialect. `id` and `created` (Unix seconds) fill what the backend's
     /// dialect does not say.
     pub fn reply(&self, id: &str, created: u64) -> Box<dyn Reply<Item = Bytes>> {
-        if self.operation == Operation::CountTokens {
-            let field = match self.client {
-                ClientDialect::Gemini(_) => "totalTokens",
-                _ => "input_tokens",
-            };
-            return Box::new(WholeRelay::count(field));
+        let kept_by = self.response.kept_by.clone();
+        match self.operation {
+            Operation::CountTokens => {
+                let field = match self.client {
+                    ClientDialect::Gemini(_) => "totalTokens",
+                    _ => "input_tokens",
+                };
+                return Box::new(WholeRelay::count(field));
+            }
+            Operation::Kept if self.streaming => return Box::new(Relay::response_again(kept_by)),
+            Operation::Kept => return Box::new(WholeRelay::kept(kept_by.unwrap_or_default())),
+            Operation::Generate => {}
         }
         if !self.client.is(self.dialect) {
             let Self { streaming, include_usage, model, .. } = self;
-            let encoder = self.client.encoder(id, created, model, *streaming, *include_usage);
+            let echo = &self.response.echo;
+            let encoder = self.client.encoder(id, created, model, *streaming, *include_usage, echo);
             return Box::new(Translate::new(self.framing(), self.decoder(), encoder, self.choices));
         }
         match (self.client, self.streaming) {
             (ClientDialect::OpenaiChat, true) => Box::new(Relay::new(self.choices, self.include_usage)),
             (ClientDialect::OpenaiChat, false) => Box::new(WholeRelay::new(self.choices)),
+            (ClientDialect::OpenaiResponses, true) => Box::new(Relay::responses(kept_by)),
+            (ClientDialect::OpenaiResponses, false) => Box::new(WholeRelay::responses(kept_by)),
             (ClientDialect::AnthropicMessages, true) => Box::new(Relay::messages()),
             (ClientDialect::AnthropicMessages, false) => Box::new(WholeRelay::messages()),
             (ClientDialect::Gemini(form), true) => {
@@ -54,7 +63,9 @@ impl ReplyPlan {
     pub fn framing(&self) -> Framing {
         match (self.dialect, self.streaming) {
             (_, false) => Framing::Whole,
-            (Dialect::OpenaiChat | Dialect::AnthropicMessages, true) => Framing::Sse,
+            (Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AnthropicMessages, true) => {
+                Framing::Sse
+            }
             (Dialect::BedrockConverse, true) => Framing::EventStream,
             (Dialect::Gemini, true) => Framing::SseOrJson,
         }
@@ -63,6 +74,7 @@ impl ReplyPlan {
     fn decoder(&self) -> Box<dyn Decoder> {
         let mut decoder: Box<dyn Decoder> = match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
+            Dialect::OpenaiResponses => Box::new(ResponsesDecoder::new()),
             Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
             Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),

@@ -9,6 +9,7 @@ mod observe_chat;
 mod observe_converse;
 mod observe_gemini;
 mod observe_messages;
+mod observe_responses;
 mod relay;
 mod relay_frames;
 mod scan;
@@ -44,7 +45,8 @@ pub trait Reply: Send {
     fn push(&mut self, chunk: Bytes, items: &mut VecDeque<Self::Item>) -> Result<(), WireError>;
 
     /// The backend's body has ended. Accepted, and then [`Progress::ended`], is a reply
-    /// - whose terminal event was seen: `[DONE]` of an openai-chat stream, `message_stop` of Anthropic's, `metadata` and `messageStop` of a Bedrock stream,
+    /// - whose terminal event was seen: `[DONE]` of an openai-chat stream, `message_stop` of Anthropic's, a response's
+    ///   `completed` or `incomplete`, `metadata` and `messageStop` of a Bedrock stream,
     ///   a whole reply that is one complete JSON document;
     /// - or, in an openai-chat stream that has no `[DONE]`, and in every gemini stream, whose answers have all finished: at least
     ///   one has begun (or Gemini refused the prompt), as many have begun as were asked for, and each of them has its finish

@@ -15,6 +15,7 @@ use super::{
     observe_chat::ChatObserver,
     observe_gemini::GeminiObserver,
     observe_messages::MessagesObserver,
+    observe_responses::ResponsesObserver,
 };
 use crate::{
     WireError,
@@ -52,6 +53,18 @@ impl Relay<GeminiObserver> {
     /// A relay of Gemini for a request that asked for `choices` answers, as events or as an array.
     pub fn gemini(choices: u32, array: bool) -> Self {
         Self::observed_by(GeminiObserver::new(choices, array))
+    }
+}
+
+impl Relay<ResponsesObserver> {
+    /// A relay of OpenAI's Responses API; `kept_by` is the host that keeps the response, if it is kept.
+    pub fn responses(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::new(kept_by))
+    }
+
+    /// The same for a response that was made before, and is read again.
+    pub fn response_again(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::again(kept_by))
     }
 }
 

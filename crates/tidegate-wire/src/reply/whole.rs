@@ -12,6 +12,7 @@ use super::{
     observe_converse::ConverseObserver,
     observe_gemini::GeminiObserver,
     observe_messages::{CountObserver, MessagesObserver},
+    observe_responses::{KeptObserver, ResponsesObserver},
 };
 use crate::{WireError, framing::MAX_WHOLE};
 
@@ -58,6 +59,20 @@ impl WholeRelay<ConverseObserver> {
     /// A relay of Bedrock's Converse.
     pub fn converse() -> Self {
         Self::observed_by(ConverseObserver::default())
+    }
+}
+
+impl WholeRelay<ResponsesObserver> {
+    /// A relay of OpenAI's Responses API; `kept_by` is the host that keeps the response, if it is kept.
+    pub fn responses(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::new(kept_by))
+    }
+}
+
+impl WholeRelay<KeptObserver> {
+    /// A relay of what the host `kept_by` says of a response that it keeps.
+    pub fn kept(kept_by: String) -> Self {
+        Self::observed_by(KeptObserver::new(kept_by))
     }
 }
 

@@ -48,5 +48,6 @@ fn plan(client: ClientDialect, dialect: Dialect, streaming: bool, choices: u32) 
         choices,
         model: "m".to_owned(),
         emulation: tidegate_wire::host::Emulation::default(),
+        response: tidegate_wire::host::ResponseFacts::default(),
     }
 }
