@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     WireError,
-    hub::{Extras, Part},
+    hub::{Extras, Message, Part, Role},
 };
 
 /// A backend's API, by the name that callers know it under.
@@ -33,6 +33,27 @@ impl Api {
             Some((name, _)) => Err(self.unsupported(format!("{path}.{name}"), "it has no such field")),
             None => Ok(()),
         }
+    }
+
+    /// Names tell speakers of one role apart, and this API has none. Where there is only one to tell, which is what agent
+    /// frameworks send, nothing is lost without it; with two, the model would take what they say for one speaker's.
+    pub(crate) fn check_names(self, messages: &[Message]) -> Result<(), WireError> {
+        let mut speakers: Vec<(Role, &str)> = Vec::new();
+        for (index, message) in messages.iter().enumerate() {
+            // A tool message's name repeats what its call's id already says.
+            let Some(name) = message.name.as_deref().filter(|_| message.role != Role::Tool) else { continue };
+            match speakers.iter().find(|(role, _)| *role == message.role) {
+                None => speakers.push((message.role, name)),
+                Some((_, other)) if *other == name => {}
+                Some((_, other)) => {
+                    let why = format!(
+                        "its messages have no names to tell {other:?} from {name:?}; say it in the text"
+                    );
+                    return Err(self.unsupported(format!("messages[{index}].name"), &why));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The message at `path` can't have this part.
