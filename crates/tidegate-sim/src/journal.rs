@@ -100,6 +100,8 @@ pub enum Backend {
     Anthropic,
     /// Gemini, on AI Studio or Vertex AI.
     Gemini,
+    /// Cohere.
+    Cohere,
     /// A listener that accepts and never answers, or a TLS handshake that never completed.
     Connecting,
     /// None of the paths.

@@ -175,9 +175,9 @@ fn stream(pieces: Vec<Bytes>) -> Body {
 }
 
 /// Puts back the SSE framing of a stream that was recorded as one JSON document per line.
-/// As this backend frames its events: with their type on a line of their own, with `[DONE]` behind them, or with neither.
+/// As this backend frames its events: with their type on a line of their own, with `[DONE]` behind them, with both or with neither.
 fn framed(lines: &[u8], backend: Backend) -> Bytes {
-    let named = backend == Backend::Anthropic;
+    let named = matches!(backend, Backend::Anthropic | Backend::Cohere);
     let mut body = Vec::with_capacity(lines.len() + 1024);
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && *line != b"[DONE]") {
         if named {
@@ -188,7 +188,7 @@ fn framed(lines: &[u8], backend: Backend) -> Bytes {
         body.extend_from_slice(line);
         body.extend_from_slice(b"\n\n");
     }
-    if !named && backend != Backend::Gemini {
+    if !matches!(backend, Backend::Anthropic | Backend::Gemini) {
         body.extend_from_slice(b"data: [DONE]\n\n");
     }
     Bytes::from(body)
@@ -241,16 +241,24 @@ fn naming(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
-const PROVIDERS: [(&str, Backend); 6] = [
+const PROVIDERS: [(&str, Backend); 7] = [
     ("openai", Backend::Openai),
     ("azure", Backend::Azure),
     ("bedrock", Backend::Bedrock),
     ("anthropic", Backend::Anthropic),
     ("gemini", Backend::Gemini),
     ("vertex", Backend::Gemini),
+    ("cohere", Backend::Cohere),
 ];
-const APIS: [&str; 6] =
-    ["chat", "converse", "converse-stream", "messages", "generateContent", "streamGenerateContent"];
+const APIS: [&str; 7] = [
+    "chat",
+    "converse",
+    "converse-stream",
+    "messages",
+    "generateContent",
+    "streamGenerateContent",
+    "v2-chat",
+];
 /// Headers of the recorded connection, not of the answer: the body is stored without its content coding.
 const FRAMING: [&str; 5] =
     ["connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"];

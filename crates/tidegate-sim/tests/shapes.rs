@@ -340,3 +340,36 @@ async fn gemini_ends_its_stream_behind_the_finish_reason_and_counts_on_the_way()
         serde_json::json!({"promptTokenCount":11,"candidatesTokenCount":3,"totalTokenCount":14})
     );
 }
+
+#[tokio::test]
+async fn cohere_ends_its_message_with_the_finish_reason_and_both_counts() {
+    let sim = sim();
+    let body = r#"{"model":"command-a-03-2025","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let scenario = "tokens=3,reasoning=2,tools=1,prompt=11,cached=4";
+    let answer = exchange(sim.address(), &request("/v2/chat", scenario, body)).await;
+    assert!(answer.body.ends_with(b"\n\ndata: [DONE]\n\n"));
+    let events = answer.events();
+    let kinds: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!((kinds[0], kinds.last()), ("message-start", Some(&"message-end")));
+    let pieces =
+        |path: &str| -> String { events.iter().filter_map(|event| event.pointer(path)?.as_str()).collect() };
+    assert_eq!(pieces("/delta/message/content/text"), " A tide gate");
+    assert_eq!(pieces("/delta/message/content/thinking"), " A tide");
+    assert_eq!(pieces("/delta/message/tool_calls/function/arguments"), r#"{"harbour":"Delfzijl"}"#);
+    let ending = &events.last().unwrap()["delta"];
+    assert_eq!(ending["finish_reason"], "TOOL_CALL");
+    assert_eq!(
+        ending["usage"]["tokens"],
+        serde_json::json!({"input_tokens":11,"output_tokens":11,"reasoning_tokens":2})
+    );
+    assert_eq!(
+        (&ending["usage"]["billed_units"]["input_tokens"], &ending["usage"]["cached_tokens"]),
+        (&6.into(), &4.into())
+    );
+    let whole =
+        exchange(sim.address(), &request("/v2/chat", scenario, &body.replace("true", "false"))).await.json();
+    assert_eq!(whole["usage"], ending["usage"]);
+    assert_eq!(whole["message"]["content"][1]["text"], " A tide gate");
+    let refused = exchange(sim.address(), &request("/v2/chat", "error=429", body)).await;
+    assert_eq!((refused.status, refused.json()["message"].is_string()), (429, true));
+}

@@ -53,6 +53,7 @@ fn dialect(dialect: Dialect) -> &'static str {
         Dialect::AnthropicMessages => "anthropic-messages",
         Dialect::BedrockConverse => "bedrock-converse",
         Dialect::Gemini => "gemini",
+        Dialect::CohereChat => "cohere-chat",
     }
 }
 

@@ -160,7 +160,7 @@ impl Surface {
 }
 
 /// The backends that are simulated.
-pub const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
+pub const BACKENDS: [&str; 6] = ["openai", "azure", "bedrock", "anthropic", "gemini", "cohere"];
 
 /// What to probe.
 #[derive(Clone, Debug)]

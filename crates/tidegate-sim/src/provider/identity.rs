@@ -67,7 +67,12 @@ impl Identity {
         match (self, backend) {
             (
                 Self::Missing | Self::Wrong(_),
-                Backend::Openai | Backend::Azure | Backend::Bedrock | Backend::Anthropic | Backend::Gemini,
+                Backend::Openai
+                | Backend::Azure
+                | Backend::Bedrock
+                | Backend::Anthropic
+                | Backend::Gemini
+                | Backend::Cohere,
             ) => Some(errors::unauthorized(backend, self == Self::Missing)),
             _ => None,
         }

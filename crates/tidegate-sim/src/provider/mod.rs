@@ -6,6 +6,7 @@
 mod anthropic;
 mod bedrock;
 mod chat;
+mod cohere;
 mod errors;
 mod gemini;
 mod identity;
@@ -46,6 +47,8 @@ pub(crate) enum Operation {
     Converse { model: String, streaming: bool },
     /// Gemini's generateContent, on AI Studio or Vertex AI.
     Generate { model: String, streaming: bool },
+    /// Cohere's chat.
+    CohereChat,
     /// None of these.
     Unknown { backend: Backend },
 }
@@ -114,6 +117,7 @@ impl Order {
             Operation::Models { azure } => return chat::models(*azure),
             Operation::Chat { azure } => Ask::chat(body, azure.as_ref()),
             Operation::Messages { .. } => Ask::messages(body),
+            Operation::CohereChat => Ask::cohere(body),
             Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
             Operation::Generate { model, streaming } => Ask::generate(body, model, *streaming),
         };
@@ -164,6 +168,7 @@ fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) ->
         Operation::Messages { count: true } => anthropic::count(&ask, scenario),
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
         Operation::Generate { .. } => gemini::plan(&ask, scenario),
+        Operation::CohereChat => cohere::plan(&ask, scenario),
         Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
     }
 }
@@ -174,6 +179,7 @@ impl Operation {
         let azure = path.starts_with("/openai/");
         match path {
             "/v1/chat/completions" if post => return Self::Chat { azure: None },
+            "/v2/chat" if post => return Self::CohereChat,
             "/v1/messages" if post => return Self::Messages { count: false },
             "/v1/messages/count_tokens" if post => return Self::Messages { count: true },
             "/openai/v1/chat/completions" if post => {
@@ -238,6 +244,7 @@ impl Operation {
             Self::Messages { .. } => Backend::Anthropic,
             Self::Converse { .. } => Backend::Bedrock,
             Self::Generate { .. } => Backend::Gemini,
+            Self::CohereChat => Backend::Cohere,
             Self::Unknown { backend } => *backend,
         }
     }
@@ -299,6 +306,22 @@ impl Ask {
             padded: false,
             prompt: measure(body),
             tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/name")),
+        })
+    }
+
+    /// OpenAI's shape as far as it is looked at.
+    fn cohere(body: &[u8]) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        if request.messages.is_none() {
+            return Err("invalid request: messages is required".to_owned());
+        }
+        Ok(Self {
+            model: request.model.ok_or("invalid request: model is required")?,
+            streaming: request.stream.unwrap_or(false),
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/function/name")),
         })
     }
 

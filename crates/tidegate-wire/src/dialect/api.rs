@@ -2,11 +2,12 @@
 //!
 //! Never decides what is refused. Called by backend dialects that encode messages of the hub in a form of their own.
 
-use serde_json::value::RawValue;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
     WireError,
-    hub::{Extras, Message, Part, Role},
+    hub::{Extras, Message, Part, Role, Tool, ToolKind},
 };
 
 /// A backend's API, by the name that callers know it under.
@@ -56,6 +57,24 @@ impl Api {
         Ok(())
     }
 
+    /// A function in OpenAI's form, which some others share, with a schema in any case. `strict` is left to the caller.
+    pub(crate) fn function(self, tool: &Tool, path: &str) -> Result<Value, WireError> {
+        let hosted = tool.extras.get("type").and_then(Value::as_str).is_some_and(|kind| kind != "function");
+        if tool.kind == ToolKind::Custom || hosted {
+            return Err(self.unsupported(format!("{path}.type"), "its tools are functions"));
+        }
+        self.refuse_extras(path, &tool.extras, &["type"])?;
+        let mut function = Map::new();
+        function.insert("name".to_owned(), tool.name.clone().into());
+        if let Some(description) = &tool.description {
+            function.insert("description".to_owned(), description.clone().into());
+        }
+        let parameters = tool.parameters.clone();
+        let parameters = parameters.unwrap_or_else(|| json!({ "type": "object", "properties": {} }));
+        function.insert("parameters".to_owned(), parameters);
+        Ok(json!({ "type": "function", "function": function }))
+    }
+
     /// The message at `path` can't have this part.
     pub(crate) fn misplaced(self, path: &str, part: &Part) -> WireError {
         let kind = match part {
@@ -88,4 +107,13 @@ pub(crate) fn tool_input<'a>(arguments: &'a str, param: &str) -> Result<&'a RawV
         return Err(WireError::bad_request("tool call arguments are not a JSON object").with_param(param));
     }
     Ok(raw)
+}
+
+/// The text of a document that came as base64.
+///
+/// # Errors
+/// It is none; `param` is named.
+pub(crate) fn document_text(data: &str, param: &str) -> Result<String, WireError> {
+    let text = STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.ok_or_else(|| WireError::bad_request("a text document is not base64 of UTF-8").with_param(param))
 }

@@ -5,6 +5,7 @@ pub mod anthropic_messages;
 pub(crate) mod api;
 pub mod bedrock_converse;
 pub(crate) mod claude;
+pub mod cohere_chat;
 pub mod gemini;
 pub(crate) mod object;
 pub mod openai_chat;

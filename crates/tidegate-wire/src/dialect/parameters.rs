@@ -57,8 +57,11 @@ fn unsupported(request: &ChatRequest, takes: impl Fn(&str) -> bool) -> Vec<Cow<'
         ("logprobs", sampling.logprobs == Some(true)),
         ("top_logprobs", sampling.top_logprobs.is_some_and(|count| count > 0)),
     ];
-    let mut names: Vec<Cow<'_, str>> =
-        modelled.into_iter().filter(|(name, asked)| *asked && !takes(name)).map(|(name, _)| Cow::Borrowed(name)).collect();
+    let mut names: Vec<Cow<'_, str>> = modelled
+        .into_iter()
+        .filter(|(name, asked)| *asked && !takes(name))
+        .map(|(name, _)| Cow::Borrowed(name))
+        .collect();
     let carried = request.extras.iter().filter(|(name, value)| {
         !takes(name) && !HINTS.contains(&name.as_str()) && !is_without_effect(name, value)
     });

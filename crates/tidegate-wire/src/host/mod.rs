@@ -126,6 +126,8 @@ pub enum Dialect {
     BedrockConverse,
     /// Gemini's generateContent and streamGenerateContent.
     Gemini,
+    /// Cohere's chat API, version 2.
+    CohereChat,
 }
 
 /// How a host authenticates.

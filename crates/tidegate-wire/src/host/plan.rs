@@ -7,7 +7,7 @@ use crate::{
     client::{ClientDialect, Operation},
     dialect::{
         Decoder, anthropic_messages::MessagesDecoder, bedrock_converse::ConverseDecoder,
-        gemini::GeminiDecoder, openai_chat::ChatDecoder,
+        cohere_chat::CohereDecoder, gemini::GeminiDecoder, openai_chat::ChatDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -43,7 +43,7 @@ impl ReplyPlan {
     pub fn framing(&self) -> Framing {
         match (self.dialect, self.streaming) {
             (_, false) => Framing::Whole,
-            (Dialect::OpenaiChat | Dialect::AnthropicMessages, true) => Framing::Sse,
+            (Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::CohereChat, true) => Framing::Sse,
             (Dialect::BedrockConverse, true) => Framing::EventStream,
             (Dialect::Gemini, true) => Framing::SseOrJson,
         }
@@ -55,6 +55,7 @@ impl ReplyPlan {
             Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
             Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),
+            Dialect::CohereChat => Box::new(CohereDecoder::new()),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     dialect::{
         anthropic_messages,
         bedrock_converse::{self, EncodeOptions},
-        gemini,
+        cohere_chat, gemini,
         openai_chat::{self, RequestShape},
     },
     hub::ChatRequest,
@@ -108,6 +108,7 @@ impl Endpoint {
             }
             Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model }),
             Dialect::Gemini => gemini::encode_request(request, model),
+            Dialect::CohereChat => cohere_chat::encode_request(request, model),
         }
     }
 
@@ -137,7 +138,10 @@ impl Endpoint {
     fn request_headers(&self, streaming: bool, passed: &HeaderMap) -> HeaderMap {
         let accept = match (self.host.dialect, streaming) {
             (_, false) => "application/json",
-            (Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::Gemini, true) => "text/event-stream",
+            (
+                Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::Gemini | Dialect::CohereChat,
+                true,
+            ) => "text/event-stream",
             (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
         };
         let mut headers = self.headers.clone();
@@ -173,6 +177,11 @@ impl Endpoint {
                 let model = model.strip_prefix("models/").unwrap_or(model);
                 format!("{base}/models/{}:{operation}", utf8_percent_encode(model, SEGMENT))
             }
+            (Dialect::CohereChat, _) => {
+                // As LiteLLM's users write it, or with the version.
+                let base = base.strip_suffix("/v2/chat").or_else(|| base.strip_suffix("/v2")).unwrap_or(base);
+                format!("{base}/v2/chat")
+            }
             (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
             (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
         };
@@ -205,7 +214,11 @@ impl Endpoint {
 
     /// Azure's v1 surface does not, but knows no such model either.
     fn puts_model_in_path(&self) -> bool {
-        self.host.dialect != Dialect::OpenaiChat || self.host.auth == AuthScheme::Azure
+        match self.host.dialect {
+            Dialect::OpenaiChat => self.host.auth == AuthScheme::Azure,
+            Dialect::CohereChat => false,
+            Dialect::AnthropicMessages | Dialect::BedrockConverse | Dialect::Gemini => true,
+        }
     }
 
     /// Whether the host has to be asked for the usage of a stream, and knows how.

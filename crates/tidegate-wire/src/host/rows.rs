@@ -97,6 +97,16 @@ pub static HOSTS: &[HostRow] = &[
         ..CHAT
     },
     HostRow {
+        name: "cohere",
+        aliases: &["cohere_chat"],
+        dialect: Dialect::CohereChat,
+        default_base_url: Some("https://api.cohere.com"),
+        variables: keys(&["CO_API_KEY", "COHERE_API_KEY"], &["CO_API_URL", "COHERE_API_BASE"]),
+        abort_stops_billing: Stops,
+        billing_source: OPENROUTER_LISTS,
+        ..CHAT
+    },
+    HostRow {
         name: "mistral",
         default_base_url: Some("https://api.mistral.ai/v1"),
         variables: keys(&["MISTRAL_API_KEY"], &["MISTRAL_API_BASE"]),
