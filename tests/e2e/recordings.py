@@ -118,6 +118,8 @@ def _exchange(provider: str, entry: dict, digest: dict, body: bytes) -> Exchange
         result = _google(digest)
     elif provider == "cohere":
         result = _cohere(digest)
+    elif provider == "ollama":
+        result = _ollama(digest)
     else:
         result = _chat(digest)
     faithful = provider == "openai" and entry["status"] == 200 and entry["response_fidelity"] == "raw"
@@ -264,6 +266,14 @@ def _cohere(digest: dict) -> Result:
     return Result(answers={0: answer}, usage=_cohere_usage(digest["usage"]))
 
 
+def _ollama(digest: dict) -> Result:
+    """No recorded chat has calls."""
+    answer = Answer(text=digest["text"], reasoning=digest["thinking"], finish_reason=digest["done_reason"])
+    prompt, completion = digest["usage"]["prompt_eval_count"], digest["usage"]["eval_count"]
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return Result(answers={0: answer}, usage=usage)
+
+
 def _cohere_usage(usage: dict) -> dict:
     """The size of prompt and answer, not what is billed; pictures are counted beside the text."""
     tokens = usage["tokens"]
@@ -324,7 +334,7 @@ def simulated() -> tuple[Exchange, ...]:
     """Exchanges that the simulator makes up, for every backend."""
     return tuple(
         _simulated(host, name, scenario, streaming, answer, counts)
-        for host in ("openai", "azure", "azure-v1", "bedrock", "anthropic", "cohere")
+        for host in ("openai", "azure", "azure-v1", "bedrock", "anthropic", "cohere", "ollama")
         for name, scenario, answer, counts in SCENARIOS
         for streaming in (True, False)
     )
@@ -332,7 +342,10 @@ def simulated() -> tuple[Exchange, ...]:
 
 def _simulated(host: str, name: str, scenario: str, streaming: bool, answer: dict, counts: dict) -> Exchange:
     answer = Answer(**answer)
-    if host in ("bedrock", "anthropic", "cohere") and counts["reasoning"]:
+    if host == "ollama":
+        # A call comes in one piece, and counts for one token; what was cached is not said.
+        counts = counts | {"completion": counts["completion"] - 5 * len(answer.tool_calls), "cached": 0}
+    if host in ("bedrock", "anthropic", "cohere", "ollama") and counts["reasoning"]:
         # These show the reasoning itself; OpenAI's chat completions only count it.
         answer.reasoning = SIMULATED_REASONING
     return Exchange(
@@ -351,6 +364,8 @@ def _simulated_usage(host: str, prompt: int, completion: int, cached: int, reaso
     if host in ("bedrock", "anthropic"):
         details = {"prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0}}
         return usage | (details if cached or host == "anthropic" else {})
+    if host == "ollama":
+        return usage
     if host == "cohere":
         thought = {"completion_tokens_details": {"reasoning_tokens": reasoning}}
         return usage | {"prompt_tokens_details": {"cached_tokens": cached}} | (thought if reasoning else {})
@@ -373,9 +388,10 @@ HOSTS = {
     "gemini": ("gemini",),
     "vertex": ("vertex_ai",),
     "cohere": ("cohere",),
+    "ollama": ("ollama",),
 }
 GOOGLE = ("gemini", "vertex")
-APIS = ("chat", "converse", "converse-stream", "messages", "generateContent", "streamGenerateContent", "v2-chat")
+APIS = ("chat", "converse", "converse-stream", "messages", "generateContent", "streamGenerateContent", "v2-chat", "api-chat")
 # A recording of two replies, one behind the other, which no backend sends.
 TWO_REPLIES = "anthropic/messages.payload.03-vercel-anthropic-tool-search-regex-1"
 FINISH_REASONS = {

@@ -33,7 +33,7 @@ fn every_backend_stops_in_every_phase_for_every_hang_up_and_is_settled_once() {
     let mut cells = probe(&mut gateway, others, &records);
     cells.extend(probe(&mut gateway, &[*last], &records));
 
-    assert_eq!(cells.len(), 2 * 10 * 6 * 6 * 2, "the whole matrix");
+    assert_eq!(cells.len(), 2 * 10 * 6 * 7 * 2, "the whole matrix");
     let report = Report { cells, took: Duration::ZERO };
     println!(
         "{} calls in {} cells: hang-up to backend closed p50 {} µs, p99 {} µs, max {} µs",

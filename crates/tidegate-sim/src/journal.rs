@@ -102,6 +102,8 @@ pub enum Backend {
     Gemini,
     /// Cohere.
     Cohere,
+    /// Ollama's own API.
+    Ollama,
     /// A listener that accepts and never answers, or a TLS handshake that never completed.
     Connecting,
     /// None of the paths.

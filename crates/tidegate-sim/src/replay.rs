@@ -125,6 +125,7 @@ impl Recording {
             Some("eventstream") => ("application/vnd.amazon.eventstream", eventstream_frames(&body)),
             Some("sse") => ("text/event-stream; charset=utf-8", sse_frames(&body)),
             _ if payload_only && !document => ("text/event-stream; charset=utf-8", sse_frames(&body)),
+            Some("ndjson") => ("application/x-ndjson", lines(&body)),
             _ => ("application/json", Vec::new()),
         };
         let mut headers: Vec<(String, String)> = entry
@@ -208,6 +209,11 @@ fn sse_frames(body: &Bytes) -> Vec<Bytes> {
     frames
 }
 
+/// Cuts behind each line.
+fn lines(body: &Bytes) -> Vec<Bytes> {
+    body.split_inclusive(|byte| *byte == b'\n').map(|line| body.slice_ref(line)).collect()
+}
+
 /// Cuts by the frames' own lengths; what does not add up is the last piece.
 fn eventstream_frames(body: &Bytes) -> Vec<Bytes> {
     let mut frames = Vec::new();
@@ -241,7 +247,7 @@ fn naming(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
-const PROVIDERS: [(&str, Backend); 7] = [
+const PROVIDERS: [(&str, Backend); 8] = [
     ("openai", Backend::Openai),
     ("azure", Backend::Azure),
     ("bedrock", Backend::Bedrock),
@@ -249,8 +255,9 @@ const PROVIDERS: [(&str, Backend); 7] = [
     ("gemini", Backend::Gemini),
     ("vertex", Backend::Gemini),
     ("cohere", Backend::Cohere),
+    ("ollama", Backend::Ollama),
 ];
-const APIS: [&str; 7] = [
+const APIS: [&str; 8] = [
     "chat",
     "converse",
     "converse-stream",
@@ -258,6 +265,7 @@ const APIS: [&str; 7] = [
     "generateContent",
     "streamGenerateContent",
     "v2-chat",
+    "api-chat",
 ];
 /// Headers of the recorded connection, not of the answer: the body is stored without its content coding.
 const FRAMING: [&str; 5] =

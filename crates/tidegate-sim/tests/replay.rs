@@ -32,6 +32,7 @@ fn path_for(id: &str) -> String {
             format!("/openai/deployments/{name}/chat/completions?api-version=2024-10-21")
         }
         _ if id.starts_with("cohere/") => "/v2/chat".to_owned(),
+        _ if id.starts_with("ollama/") => "/api/chat".to_owned(),
         _ if id.starts_with("anthropic/") => "/v1/messages".to_owned(),
         _ => "/v1/chat/completions".to_owned(),
     }

@@ -373,3 +373,29 @@ async fn cohere_ends_its_message_with_the_finish_reason_and_both_counts() {
     let refused = exchange(sim.address(), &request("/v2/chat", "error=429", body)).await;
     assert_eq!((refused.status, refused.json()["message"].is_string()), (429, true));
 }
+
+#[tokio::test]
+async fn ollama_writes_a_line_for_each_piece_and_counts_on_the_last() {
+    let sim = sim();
+    let body = r#"{"model":"qwen3","messages":[{"role":"user","content":"Hi"}]}"#;
+    let scenario = "tokens=3,reasoning=2,tools=1,prompt=11";
+    let answer = exchange(sim.address(), &request("/api/chat", scenario, body)).await;
+    assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
+    let lines: Vec<Value> = answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2 + 3 + 1 + 1, "a stream unless told otherwise");
+    let pieces =
+        |name: &str| -> String { lines.iter().filter_map(|line| line["message"][name].as_str()).collect() };
+    assert_eq!((pieces("content").as_str(), pieces("thinking").as_str()), (" A tide gate", " A tide"));
+    assert_eq!(lines[5]["message"]["tool_calls"][0]["function"]["arguments"]["harbour"], "Delfzijl");
+    let done: Vec<bool> = lines.iter().filter_map(|line| line["done"].as_bool()).collect();
+    assert_eq!(done, [false, false, false, false, false, false, true]);
+    assert_eq!((&lines[6]["prompt_eval_count"], &lines[6]["eval_count"]), (&11.into(), &6.into()));
+    let plain = body.replace(r#""messages""#, r#""stream":false,"messages""#);
+    let whole = exchange(sim.address(), &request("/api/chat", scenario, &plain)).await.json();
+    assert_eq!((&whole["message"]["content"], &whole["done"]), (&" A tide gate".into(), &true.into()));
+    let keyless = exchange(sim.address(), &request_with("/api/chat", "accept: */*", &plain)).await;
+    assert_eq!(keyless.status, 200);
+    let wrong =
+        exchange(sim.address(), &request_with("/api/chat", "authorization: Bearer bad", &plain)).await;
+    assert_eq!((wrong.status, wrong.json()), (401, serde_json::json!({"error":"Unauthorized"})));
+}

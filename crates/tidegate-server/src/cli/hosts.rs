@@ -54,6 +54,7 @@ fn dialect(dialect: Dialect) -> &'static str {
         Dialect::BedrockConverse => "bedrock-converse",
         Dialect::Gemini => "gemini",
         Dialect::CohereChat => "cohere-chat",
+        Dialect::Ollama => "ollama",
     }
 }
 
@@ -86,7 +87,10 @@ fn variables(host: &HostRow) -> String {
 }
 
 fn quirks(host: &HostRow) -> String {
-    let mut said: Vec<String> = host.quirks.iter().map(|quirk| quirk_text(*quirk).to_owned()).collect();
+    // Only OpenAI's dialect is spoken below `/v1`.
+    let shown = |quirk: &&Quirk| **quirk != Quirk::OwnServer || host.dialect == Dialect::OpenaiChat;
+    let quirks = host.quirks.iter().filter(shown);
+    let mut said: Vec<String> = quirks.map(|quirk| quirk_text(*quirk).to_owned()).collect();
     said.extend(host.renames.iter().map(|(name, own)| format!("`{name}` is sent as `{own}`")));
     said.extend(host.lacks.iter().map(|name| format!("`{name}` is refused")));
     said.join("; ")

@@ -160,7 +160,7 @@ impl Surface {
 }
 
 /// The backends that are simulated.
-pub const BACKENDS: [&str; 6] = ["openai", "azure", "bedrock", "anthropic", "gemini", "cohere"];
+pub const BACKENDS: [&str; 7] = ["openai", "azure", "bedrock", "anthropic", "gemini", "cohere", "ollama"];
 
 /// What to probe.
 #[derive(Clone, Debug)]

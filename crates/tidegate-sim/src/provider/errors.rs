@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{anthropic, bedrock, chat, cohere, gemini, quoted};
+use super::{anthropic, bedrock, chat, cohere, gemini, ollama, quoted};
 use crate::journal::Backend;
 use crate::plan::{Body, Head, Plan};
 use crate::scenario::Scenario;
@@ -61,6 +61,7 @@ pub(super) fn unauthorized(backend: Backend, missing: bool) -> Plan {
             401,
             "Incorrect API key provided: bad****. You can find your API key at https://dashboard.cohere.com/api-keys.",
         ),
+        (Backend::Ollama, _) => (401, "Unauthorized"),
         (_, true) => (
             401,
             "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
@@ -90,6 +91,7 @@ fn head(backend: Backend, status: u16, model: &str) -> Head {
         Backend::Anthropic => anthropic::head(status, "application/json"),
         Backend::Gemini => gemini::head(status, "application/json; charset=UTF-8"),
         Backend::Cohere => cohere::head(status, "application/json"),
+        Backend::Ollama => ollama::head(status, "application/json; charset=utf-8"),
         _ => chat::openai_head(status, "application/json"),
     }
 }
@@ -101,6 +103,7 @@ fn body(backend: Backend, status: u16, message: Option<&str>, model: &str) -> St
         Backend::Anthropic => anthropic::error(status, message),
         Backend::Gemini => gemini::error(status, gemini::status_name(status), message),
         Backend::Cohere => cohere::error(status, message),
+        Backend::Ollama => ollama::error(message),
         Backend::Azure => {
             format!(r#"{{"error":{{"code":"{}","message":{}}}}}"#, azure_code(status), quoted(message))
         }

@@ -73,7 +73,9 @@ impl Identity {
                 | Backend::Anthropic
                 | Backend::Gemini
                 | Backend::Cohere,
-            ) => Some(errors::unauthorized(backend, self == Self::Missing)),
+            )
+            // A server of one's own asks for none.
+            | (Self::Wrong(_), Backend::Ollama) => Some(errors::unauthorized(backend, self == Self::Missing)),
             _ => None,
         }
     }

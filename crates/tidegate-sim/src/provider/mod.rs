@@ -10,6 +10,7 @@ mod cohere;
 mod errors;
 mod gemini;
 mod identity;
+mod ollama;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -49,6 +50,8 @@ pub(crate) enum Operation {
     Generate { model: String, streaming: bool },
     /// Cohere's chat.
     CohereChat,
+    /// Ollama's chat.
+    OllamaChat,
     /// None of these.
     Unknown { backend: Backend },
 }
@@ -118,6 +121,7 @@ impl Order {
             Operation::Chat { azure } => Ask::chat(body, azure.as_ref()),
             Operation::Messages { .. } => Ask::messages(body),
             Operation::CohereChat => Ask::cohere(body),
+            Operation::OllamaChat => Ask::ollama(body),
             Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
             Operation::Generate { model, streaming } => Ask::generate(body, model, *streaming),
         };
@@ -169,6 +173,7 @@ fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) ->
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
         Operation::Generate { .. } => gemini::plan(&ask, scenario),
         Operation::CohereChat => cohere::plan(&ask, scenario),
+        Operation::OllamaChat => ollama::plan(&ask, scenario),
         Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
     }
 }
@@ -180,6 +185,7 @@ impl Operation {
         match path {
             "/v1/chat/completions" if post => return Self::Chat { azure: None },
             "/v2/chat" if post => return Self::CohereChat,
+            "/api/chat" if post => return Self::OllamaChat,
             "/v1/messages" if post => return Self::Messages { count: false },
             "/v1/messages/count_tokens" if post => return Self::Messages { count: true },
             "/openai/v1/chat/completions" if post => {
@@ -245,6 +251,7 @@ impl Operation {
             Self::Converse { .. } => Backend::Bedrock,
             Self::Generate { .. } => Backend::Gemini,
             Self::CohereChat => Backend::Cohere,
+            Self::OllamaChat => Backend::Ollama,
             Self::Unknown { backend } => *backend,
         }
     }
@@ -318,6 +325,19 @@ impl Ask {
         Ok(Self {
             model: request.model.ok_or("invalid request: model is required")?,
             streaming: request.stream.unwrap_or(false),
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/function/name")),
+        })
+    }
+
+    /// OpenAI's shape, too, but that it streams unless told otherwise.
+    fn ollama(body: &[u8]) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        Ok(Self {
+            model: request.model.ok_or("model is required")?,
+            streaming: request.stream.unwrap_or(true),
             include_usage: true,
             padded: false,
             prompt: measure(body),
@@ -429,6 +449,10 @@ fn quoted(text: &str) -> String {
 /// The value of a response's `date` header.
 fn date() -> String {
     httpdate::fmt_http_date(SystemTime::now())
+}
+
+fn unix_nanos() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
 }
 
 fn unix_seconds() -> u64 {

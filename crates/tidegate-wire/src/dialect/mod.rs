@@ -8,6 +8,7 @@ pub(crate) mod claude;
 pub mod cohere_chat;
 pub mod gemini;
 pub(crate) mod object;
+pub mod ollama;
 pub mod openai_chat;
 pub(crate) mod parameters;
 

@@ -111,7 +111,8 @@ pub enum Quirk {
     EndsWithoutDone,
     /// Reasoning is called `reasoning`, where others say `reasoning_content`.
     NamesReasoningShort,
-    /// A server of the operator's own: a key is sent if there is one, and a base URL without a path gets `/v1`.
+    /// A server of the operator's own: a key is sent if there is one, and a base URL without a path gets `/v1` where OpenAI's dialect is
+    /// spoken.
     OwnServer,
 }
 
@@ -128,6 +129,8 @@ pub enum Dialect {
     Gemini,
     /// Cohere's chat API, version 2.
     CohereChat,
+    /// Ollama's own chat API.
+    Ollama,
 }
 
 /// How a host authenticates.
@@ -248,7 +251,8 @@ impl HostRow {
     /// People give a server of their own by its address alone.
     fn with_v1(&self, given: &str) -> String {
         let bare = given.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
-        let path = if bare && self.has(Quirk::OwnServer) { "/v1" } else { "" };
+        let openai = self.dialect == Dialect::OpenaiChat && self.has(Quirk::OwnServer);
+        let path = if bare && openai { "/v1" } else { "" };
         format!("{given}{path}")
     }
 

@@ -7,7 +7,7 @@ use crate::{
     client::{ClientDialect, Operation},
     dialect::{
         Decoder, anthropic_messages::MessagesDecoder, bedrock_converse::ConverseDecoder,
-        cohere_chat::CohereDecoder, gemini::GeminiDecoder, openai_chat::ChatDecoder,
+        cohere_chat::CohereDecoder, gemini::GeminiDecoder, ollama::OllamaDecoder, openai_chat::ChatDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -46,6 +46,7 @@ impl ReplyPlan {
             (Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::CohereChat, true) => Framing::Sse,
             (Dialect::BedrockConverse, true) => Framing::EventStream,
             (Dialect::Gemini, true) => Framing::SseOrJson,
+            (Dialect::Ollama, true) => Framing::JsonLines,
         }
     }
 
@@ -56,6 +57,7 @@ impl ReplyPlan {
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
             Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),
             Dialect::CohereChat => Box::new(CohereDecoder::new()),
+            Dialect::Ollama => Box::new(OllamaDecoder::new()),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     dialect::{
         anthropic_messages,
         bedrock_converse::{self, EncodeOptions},
-        cohere_chat, gemini,
+        cohere_chat, gemini, ollama,
         openai_chat::{self, RequestShape},
     },
     hub::ChatRequest,
@@ -109,6 +109,7 @@ impl Endpoint {
             Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model }),
             Dialect::Gemini => gemini::encode_request(request, model),
             Dialect::CohereChat => cohere_chat::encode_request(request, model),
+            Dialect::Ollama => ollama::encode_request(request, model),
         }
     }
 
@@ -143,6 +144,7 @@ impl Endpoint {
                 true,
             ) => "text/event-stream",
             (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
+            (Dialect::Ollama, true) => "application/x-ndjson",
         };
         let mut headers = self.headers.clone();
         for (name, value) in passed {
@@ -182,6 +184,11 @@ impl Endpoint {
                 let base = base.strip_suffix("/v2/chat").or_else(|| base.strip_suffix("/v2")).unwrap_or(base);
                 format!("{base}/v2/chat")
             }
+            (Dialect::Ollama, _) => {
+                // Its OpenAI-compatible API is at `/v1`, and many know no other.
+                let base = base.strip_suffix("/v1").or_else(|| base.strip_suffix("/api")).unwrap_or(base);
+                format!("{base}/api/chat")
+            }
             (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
             (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
         };
@@ -216,7 +223,7 @@ impl Endpoint {
     fn puts_model_in_path(&self) -> bool {
         match self.host.dialect {
             Dialect::OpenaiChat => self.host.auth == AuthScheme::Azure,
-            Dialect::CohereChat => false,
+            Dialect::CohereChat | Dialect::Ollama => false,
             Dialect::AnthropicMessages | Dialect::BedrockConverse | Dialect::Gemini => true,
         }
     }

@@ -225,11 +225,19 @@ pub static HOSTS: &[HostRow] = &[
     HostRow {
         name: "ollama",
         aliases: &["ollama_chat"],
-        default_base_url: Some("http://localhost:11434/v1"),
+        dialect: Dialect::Ollama,
+        default_base_url: Some("http://localhost:11434"),
         variables: keys(&["OLLAMA_API_KEY"], &["OLLAMA_API_BASE", "OLLAMA_BASE_URL"]),
         abort_stops_billing: Stops,
         billing_source: CLOSING_CANCELS,
-        quirks: &[Quirk::OwnServer, Quirk::NamesReasoningShort],
+        quirks: &[Quirk::OwnServer],
+        ..CHAT
+    },
+    HostRow {
+        name: "ollama_cloud",
+        dialect: Dialect::Ollama,
+        default_base_url: Some("https://ollama.com"),
+        variables: keys(&["OLLAMA_API_KEY"], &[]),
         ..CHAT
     },
     HostRow {
