@@ -28,6 +28,7 @@ fuzz_target!(|input: &[u8]| {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
+        answer_tool: false,
     };
     let events = run(plan.events(), &[&body]);
     let (head, tail) = body.split_at(body.len() * usize::from(*cut) / 256);

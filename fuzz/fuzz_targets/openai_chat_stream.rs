@@ -22,6 +22,7 @@ fuzz_target!(|input: &[u8]| {
         include_usage: true,
         choices: 64,
         model: "m".to_owned(),
+        answer_tool: false,
     };
     let (relayed, failed, progress) = run(plan.reply("id", 1), input);
     let (_, events_failed, events_progress) = run(plan.events(), input);

@@ -43,6 +43,7 @@ fn plan(streaming: bool) -> ReplyPlan {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
+        answer_tool: false,
     }
 }
 

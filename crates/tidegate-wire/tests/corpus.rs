@@ -92,6 +92,7 @@ impl Vector {
             include_usage,
             choices: u32::try_from(choices).unwrap(),
             model: "m".to_owned(),
+            answer_tool: false,
         }
     }
 

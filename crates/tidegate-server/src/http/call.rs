@@ -6,15 +6,16 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_config::Limits;
 use tidegate_engine::{Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
-    client::{Inbound, Outside},
+    client::{Inbound, Outside, is_of_use},
     host::Prepared,
     outbound::Outbound,
     reply::Reply,
@@ -34,7 +35,8 @@ pub(super) async fn answer(
     outside: Outside,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
-    let heartbeat = outside.client.heartbeat();
+    let client = outside.client;
+    let heartbeat = client.heartbeat();
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
     let body = match read(body, &gateway.limits).await {
@@ -47,18 +49,20 @@ pub(super) async fn answer(
         }
     };
     let call = prepare(gateway, id, outside, body, meter)?;
-    let streaming = call.streaming;
+    let (streaming, dropped) = (call.streaming, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
-    // Of no use here, and they keep a read buffer.
-    drop(exchange.take_headers());
+    let now = SystemTime::now();
+    // All of them would keep a read buffer.
+    let told = client.reply_headers(&exchange.take_headers().pick(is_of_use), now);
+    let head = Head { told, dropped };
     if streaming {
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
         }
         let body =
             ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
-        return Ok(with_head(body, "text/event-stream; charset=utf-8"));
+        return Ok(with_head(body, "text/event-stream; charset=utf-8", head));
     }
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
@@ -86,7 +90,7 @@ pub(super) async fn answer(
         }
         None => ReplyBody::whole(whole),
     };
-    Ok(with_head(body, "application/json"))
+    Ok(with_head(body, "application/json", head))
 }
 
 /// A call that is ready to be sent.
@@ -96,6 +100,8 @@ struct Call {
     reply: Box<dyn Reply<Item = Bytes>>,
     meter: Meter,
     streaming: bool,
+    /// Parameters that were left out.
+    dropped: Vec<String>,
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
@@ -112,9 +118,9 @@ fn prepare(
         Ok((Arc::clone(target), target.endpoint.prepare(&inbound, model)?, inbound.stream))
     });
     match prepared {
-        Ok((target, Prepared { outbound, plan }, streaming)) => {
+        Ok((target, Prepared { outbound, plan, dropped }, streaming)) => {
             let reply = plan.reply(id, unix_seconds());
-            Ok(Call { target, outbound, reply, meter, streaming })
+            Ok(Call { target, outbound, reply, meter, streaming, dropped })
         }
         Err(error) => {
             meter.refused(&error);
@@ -123,8 +129,18 @@ fn prepare(
     }
 }
 
-fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody> {
+/// What the caller is told outside the body.
+struct Head {
+    /// By the backend.
+    told: HeaderMap,
+    /// Parameters that were left out.
+    dropped: Vec<String>,
+}
+
+fn with_head(body: ReplyBody, content_type: &'static str, head: Head) -> Response<ReplyBody> {
+    let Head { told, dropped } = head;
     let mut response = Response::new(body);
+    *response.headers_mut() = told;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if content_type.starts_with("text/event-stream") {
@@ -132,8 +148,18 @@ fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody>
         // nginx and its kin buffer unless told not to.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     }
+    if !dropped.is_empty() {
+        // A name is whatever the caller's JSON had for one.
+        let names: Vec<_> = dropped.iter().map(|name| utf8_percent_encode(name, NAME).to_string()).collect();
+        if let Ok(names) = HeaderValue::try_from(names.join(", ")) {
+            headers.insert("x-tidegate-dropped-params", names);
+        }
+    }
     response
 }
+
+/// Names of parameters as a header field shows them.
+const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-');
 
 /// Why a request body has not been read.
 enum Unread {

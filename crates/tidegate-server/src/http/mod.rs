@@ -90,7 +90,7 @@ impl ConnectionService {
             None => match surface {
                 Some(surface) => {
                     let gateway = gateway.clone();
-                    let (asked, body) = surface.take(request);
+                    let (asked, body) = surface.take(request, gateway.drop_params);
                     return Box::pin(async move {
                         let answered = call::answer(&gateway, &context, &id, asked, body).await;
                         let response = answered.unwrap_or_else(|error| respond::error(client, &error));

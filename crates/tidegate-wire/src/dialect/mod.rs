@@ -1,6 +1,7 @@
 //! Dialects: one folder per wire format. A client dialect decodes requests and encodes replies; a backend dialect encodes
 //! requests and decodes replies.
 
+pub(crate) mod answer_tool;
 pub mod anthropic_messages;
 pub(crate) mod api;
 pub mod bedrock_converse;

@@ -179,6 +179,8 @@ pub struct Prepared {
     pub outbound: Outbound,
     /// How to read the answer.
     pub plan: ReplyPlan,
+    /// Parameters that the backend can't honour and that were left out, as the request allows. Mostly none.
+    pub dropped: Vec<String>,
 }
 
 /// How a backend's reply is to be read; made by [`Endpoint::prepare`].
@@ -198,6 +200,8 @@ pub struct ReplyPlan {
     pub choices: u32,
     /// The model as the caller named it, for replies whose dialect does not say.
     pub model: String,
+    /// Whether the answer comes as a tool call, since the backend has no form for what was asked.
+    pub answer_tool: bool,
 }
 
 impl HostRow {

@@ -6,8 +6,9 @@ use super::{Dialect, ReplyPlan};
 use crate::{
     client::{ClientDialect, Operation},
     dialect::{
-        Decoder, anthropic_messages::MessagesDecoder, bedrock_converse::ConverseDecoder,
-        cohere_chat::CohereDecoder, gemini::GeminiDecoder, ollama::OllamaDecoder, openai_chat::ChatDecoder,
+        Decoder, answer_tool::AnswerDecoder, anthropic_messages::MessagesDecoder,
+        bedrock_converse::ConverseDecoder, cohere_chat::CohereDecoder, gemini::GeminiDecoder,
+        ollama::OllamaDecoder, openai_chat::ChatDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -51,13 +52,14 @@ impl ReplyPlan {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        match self.dialect {
+        let decoder: Box<dyn Decoder> = match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
             Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
             Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),
             Dialect::CohereChat => Box::new(CohereDecoder::new()),
             Dialect::Ollama => Box::new(OllamaDecoder::new()),
-        }
+        };
+        if self.answer_tool { Box::new(AnswerDecoder::new(decoder)) } else { decoder }
     }
 }

@@ -12,7 +12,8 @@ use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
     dialect::{
-        anthropic_messages,
+        answer_tool, anthropic_messages,
+        api::{Api, UNSUPPORTED_PARAMETER},
         bedrock_converse::{self, EncodeOptions},
         cohere_chat, gemini, ollama,
         openai_chat::{self, RequestShape},
@@ -33,18 +34,11 @@ impl Endpoint {
         if inbound.operation == Operation::CountTokens && !relayed {
             return Err(self.cannot_count());
         }
-        let body = if relayed {
-            if let Some(name) = self.host.lacks.iter().find(|name| inbound.gives(name)) {
-                return Err(openai_chat::lacking(self.host.name, name));
-            }
-            inbound.relay_body(RelayShape {
-                model,
-                stream_options: dialect == Dialect::OpenaiChat && self.asks_for_usage(),
-                rename_max_tokens: self.renames_max_tokens(model),
-                renames: self.host.renames,
-            })
+        let mut dropped = Vec::new();
+        let (body, answer_tool) = if relayed {
+            (self.relayed(inbound, model, &mut dropped)?, false)
         } else {
-            self.encode(&inbound.decode()?, model)?
+            self.translated(&inbound.decode()?, model, &mut dropped)?
         };
         let plan = ReplyPlan {
             client: inbound.client,
@@ -52,11 +46,80 @@ impl Endpoint {
             dialect,
             streaming: inbound.stream,
             include_usage: inbound.include_usage,
-            choices: inbound.choices,
+            choices: answers(Some(inbound.choices), &dropped),
             model: inbound.model.clone(),
+            answer_tool,
         };
         let own = HeaderMap::new();
-        self.prepared(plan, model, body, if relayed { &inbound.headers } else { &own })
+        let passed = if relayed { &inbound.headers } else { &own };
+        Ok(Prepared { dropped, ..self.prepared(plan, model, body, passed)? })
+    }
+
+    /// The caller's own body, with what this backend needs changed.
+    fn relayed(&self, inbound: &Inbound, model: &str, dropped: &mut Vec<String>) -> Result<Bytes, WireError> {
+        let shape = RelayShape {
+            model,
+            stream_options: self.host.dialect == Dialect::OpenaiChat && self.asks_for_usage(),
+            rename_max_tokens: self.renames_max_tokens(model),
+            renames: self.host.renames,
+        };
+        let mut lacking = self.host.lacks.iter().filter(|name| inbound.gives(name));
+        let Some(first) = lacking.next() else { return Ok(inbound.relay_body(shape)) };
+        if !inbound.drop_params {
+            return Err(openai_chat::lacking(self.host.name, first));
+        }
+        let mut left = inbound.leaving_out(first)?;
+        dropped.push((*first).to_owned());
+        for name in lacking {
+            left = left.leaving_out(name)?;
+            dropped.push((*name).to_owned());
+        }
+        Ok(left.relay_body(shape))
+    }
+
+    /// The body in the backend's dialect, and whether it asks for the answer as a tool call.
+    fn translated(
+        &self,
+        request: &ChatRequest,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<(Bytes, bool), WireError> {
+        let needed = match self.host.dialect {
+            Dialect::AnthropicMessages => anthropic_messages::needs_answer_tool(request, model),
+            Dialect::BedrockConverse => bedrock_converse::needs_answer_tool(request, model),
+            Dialect::OpenaiChat | Dialect::Gemini | Dialect::CohereChat | Dialect::Ollama => None,
+        };
+        let Some(forcing) = needed else { return Ok((self.encoded(request, model, dropped)?, false)) };
+        let request = answer_tool::with_tool(request.clone(), forcing, Api(self.host.name))?;
+        Ok((self.encoded(&request, model, dropped)?, true))
+    }
+
+    /// The body in the backend's dialect; where the request allows it, without what that can't honour.
+    fn encoded(
+        &self,
+        request: &ChatRequest,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<Bytes, WireError> {
+        let mut refused = match self.encode(request, model) {
+            Err(error) if request.drop_params => error,
+            encoded => return encoded,
+        };
+        let mut left = request.clone();
+        // Ends: each round leaves out something that was there.
+        loop {
+            let name = refused.param().filter(|_| refused.code() == Some(UNSUPPORTED_PARAMETER));
+            // A part of a parameter can't be left out alone, but with all of it.
+            let root = name.and_then(|name| name.split(['.', '[']).next());
+            let Some(left_out) = [name, root].into_iter().flatten().find(|name| left.leave_out(name)) else {
+                return Err(refused);
+            };
+            dropped.push(left_out.to_owned());
+            match self.encode(&left, model) {
+                Err(error) => refused = error,
+                encoded => return encoded,
+            }
+        }
     }
 
     /// An estimate is not made: a program that asks wants to know whether its prompt fits, and without the model's own tokenizer
@@ -74,17 +137,19 @@ impl Endpoint {
     /// # Errors
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
-        let body = self.encode(request, model)?;
+        let mut dropped = Vec::new();
+        let (body, answer_tool) = self.translated(request, model, &mut dropped)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
             dialect: self.host.dialect,
             streaming: request.stream.is_some(),
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
-            choices: request.limits.n.unwrap_or(1).max(1),
+            choices: answers(request.limits.n, &dropped),
             model: request.model.clone(),
+            answer_tool,
         };
-        self.prepared(plan, model, body, &HeaderMap::new())
+        Ok(Prepared { dropped, ..self.prepared(plan, model, body, &HeaderMap::new())? })
     }
 
     /// The body in the backend's dialect.
@@ -133,7 +198,7 @@ impl Endpoint {
             headers: self.request_headers(plan.streaming, passed),
             body,
         };
-        Ok(Prepared { outbound, plan })
+        Ok(Prepared { outbound, plan, dropped: Vec::new() })
     }
 
     fn request_headers(&self, streaming: bool, passed: &HeaderMap) -> HeaderMap {
@@ -244,6 +309,11 @@ impl Endpoint {
     fn renames_max_tokens(&self, model: &str) -> bool {
         self.host.has(Quirk::RenamesMaxTokens) && is_reasoning_gpt(model)
     }
+}
+
+/// How many answers are to be expected.
+fn answers(asked: Option<u32>, dropped: &[String]) -> u32 {
+    asked.filter(|_| !dropped.iter().any(|name| name == "n")).unwrap_or(1).max(1)
 }
 
 /// Known by name: the o-series and gpt-5 and its successors, `gpt-5-chat` included. A deployment with a name of its own is left

@@ -37,5 +37,6 @@ fn plan(streaming: bool) -> ReplyPlan {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
+        answer_tool: false,
     }
 }
