@@ -2,7 +2,7 @@
 //!
 //! A recording is chosen by the model's (or deployment's) name: its id (`azure/chat.stream.01-...`), the id without the
 //! provider, or the part of that before the first hyphen where only one recording has it (`chat.stream.01`), each with or
-//! without `replay:` in front. Status, recorded headers and body bytes are the provider's; the pieces that a stream is
+//! without `replay:` and whatever else in front. Status, recorded headers and body bytes are the provider's; the pieces that a stream is
 //! written in are its frames, or arbitrary ones if the scenario gives a `split` seed. What the request says is not looked
 //! at beyond its path, its credential and the model.
 
@@ -73,7 +73,7 @@ impl Replay {
     }
 
     pub(crate) fn plan(&self, backend: Backend, model: &str, scenario: &Scenario) -> Option<Plan> {
-        let name = model.strip_prefix("replay:").unwrap_or(model);
+        let name = model.rsplit_once("replay:").map_or(model, |(_, name)| name);
         let recording = self.recordings.get(*self.names.get(&(backend, name.to_owned()))?)?;
         Some(recording.plan(scenario.clone()))
     }
@@ -257,7 +257,7 @@ const PROVIDERS: [(&str, Backend); 8] = [
     ("cohere", Backend::Cohere),
     ("ollama", Backend::Ollama),
 ];
-const APIS: [&str; 8] = [
+const APIS: [&str; 10] = [
     "chat",
     "converse",
     "converse-stream",
@@ -266,6 +266,8 @@ const APIS: [&str; 8] = [
     "streamGenerateContent",
     "v2-chat",
     "api-chat",
+    "invoke",
+    "invoke-with-response-stream",
 ];
 /// Headers of the recorded connection, not of the answer: the body is stored without its content coding.
 const FRAMING: [&str; 5] =

@@ -399,3 +399,33 @@ async fn ollama_writes_a_line_for_each_piece_and_counts_on_the_last() {
         exchange(sim.address(), &request_with("/api/chat", "authorization: Bearer bad", &plain)).await;
     assert_eq!((wrong.status, wrong.json()), (401, serde_json::json!({"error":"Unauthorized"})));
 }
+
+#[tokio::test]
+async fn invoke_model_has_anthropics_own_document_events_and_count() {
+    let sim = sim();
+    let body = r#"{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"[sim tokens=3,prompt=11]"}]}"#;
+    let path = "/model/anthropic.claude-v2/invoke";
+    let whole = exchange(sim.address(), &request(path, "", body)).await;
+    assert_eq!(whole.header("x-amzn-bedrock-input-token-count"), Some("11"));
+    assert_eq!(whole.json()["content"][0]["text"], " A tide gate");
+    let stream = exchange(sim.address(), &request(&format!("{path}-with-response-stream"), "", body)).await;
+    assert_eq!(stream.header("content-type"), Some("application/vnd.amazon.eventstream"));
+    let text = String::from_utf8_lossy(&stream.body).into_owned();
+    let chunks = text.split(r#"{"bytes":""#).skip(1).filter_map(|rest| rest.split('"').next());
+    let events: Vec<Value> = chunks
+        .map(|chunk| serde_json::from_slice(&aws_smithy_types::base64::decode(chunk).unwrap()).unwrap())
+        .collect();
+    let said: String = events.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
+    assert_eq!(said, " A tide gate");
+    assert_eq!(events.last().unwrap()["amazon-bedrock-invocationMetrics"]["inputTokenCount"], 11);
+    let inside =
+        format!(r#"{{"input":{{"invokeModel":{{"body":"{}"}}}}}}"#, aws_smithy_types::base64::encode(body));
+    let count =
+        exchange(sim.address(), &request("/model/anthropic.claude-v2/count-tokens", "", &inside)).await;
+    assert_eq!(count.json(), serde_json::json!({"inputTokens":11}));
+    let extra = body.replace("\"max_tokens\"", "\"stream\":true,\"max_tokens\"");
+    assert_eq!(exchange(sim.address(), &request(path, "", &extra)).await.status, 400);
+    let vertex = "/v1/projects/p/locations/global/publishers/anthropic/models/claude-opus-5:streamRawPredict";
+    let events = exchange(sim.address(), &request(vertex, "", &extra)).await.events();
+    assert_eq!(events.last().unwrap()["type"], "message_stop");
+}

@@ -52,7 +52,9 @@ fn dialect(dialect: Dialect) -> &'static str {
         Dialect::OpenaiChat => "openai-chat",
         Dialect::AnthropicMessages => "anthropic-messages",
         Dialect::BedrockConverse => "bedrock-converse",
+        Dialect::BedrockInvoke => "bedrock-invoke",
         Dialect::Gemini => "gemini",
+        Dialect::VertexMessages => "vertex-messages",
         Dialect::CohereChat => "cohere-chat",
         Dialect::Ollama => "ollama",
     }
@@ -104,6 +106,7 @@ fn quirk_text(quirk: Quirk) -> &'static str {
         Quirk::ReportsUsageUnasked => "usage in streams without asking",
         Quirk::EndsWithoutDone => "streams end without `[DONE]`",
         Quirk::NamesReasoningShort => "reasoning is called `reasoning`",
+        Quirk::ServesClaude => "Claude by Anthropic's own API, too",
         Quirk::OwnServer => "a base URL without a path gets `/v1`",
     }
 }

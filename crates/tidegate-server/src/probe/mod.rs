@@ -160,7 +160,16 @@ impl Surface {
 }
 
 /// The backends that are simulated.
-pub const BACKENDS: [&str; 7] = ["openai", "azure", "bedrock", "anthropic", "gemini", "cohere", "ollama"];
+pub const BACKENDS: [&str; 8] =
+    ["openai", "azure", "bedrock", CLAUDE_ON_BEDROCK, "anthropic", "gemini", "cohere", "ollama"];
+
+/// Bedrock with a model that callers of Messages reach by its own API, InvokeModel.
+pub const CLAUDE_ON_BEDROCK: &str = "bedrock-claude";
+
+/// The kind of a simulated backend's host, and the model that is called there.
+pub(crate) fn simulated(backend: &str) -> (&str, &'static str) {
+    if backend == CLAUDE_ON_BEDROCK { ("bedrock", "anthropic.claude-sim") } else { (backend, "sim") }
+}
 
 /// What to probe.
 #[derive(Clone, Debug)]

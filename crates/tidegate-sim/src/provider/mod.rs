@@ -5,6 +5,7 @@
 
 mod anthropic;
 mod bedrock;
+mod bedrock_invoke;
 mod chat;
 mod cohere;
 mod errors;
@@ -46,6 +47,10 @@ pub(crate) enum Operation {
     Messages { count: bool },
     /// Bedrock's Converse.
     Converse { model: String, streaming: bool },
+    /// Claude by Bedrock's InvokeModel, or only the count of a request's tokens.
+    Invoke { model: String, streaming: bool, count: bool },
+    /// Claude by Vertex AI's rawPredict.
+    RawPredict { model: String, streaming: bool },
     /// Gemini's generateContent, on AI Studio or Vertex AI.
     Generate { model: String, streaming: bool },
     /// Cohere's chat.
@@ -96,7 +101,10 @@ impl Order {
             }
             seen.streaming = matches!(
                 self.operation,
-                Operation::Converse { streaming: true, .. } | Operation::Generate { streaming: true, .. }
+                Operation::Converse { streaming: true, .. }
+                    | Operation::Generate { streaming: true, .. }
+                    | Operation::Invoke { streaming: true, .. }
+                    | Operation::RawPredict { streaming: true, .. }
             );
         });
         if let Some(tag) = self.scenario.as_ref().ok().and_then(|scenario| scenario.tag.as_deref()) {
@@ -115,6 +123,11 @@ impl Order {
         if let Some(refusal) = self.identity.refusal(backend) {
             return refusal;
         }
+        let counted = match &self.operation {
+            Operation::Invoke { count: true, .. } => bedrock_invoke::counted(body),
+            _ => None,
+        };
+        let body = counted.as_ref().unwrap_or(body);
         let ask = match &self.operation {
             Operation::Unknown { .. } => return errors::unknown_url(backend),
             Operation::Models { azure } => return chat::models(*azure),
@@ -124,6 +137,8 @@ impl Order {
             Operation::OllamaChat => Ask::ollama(body),
             Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
             Operation::Generate { model, streaming } => Ask::generate(body, model, *streaming),
+            Operation::Invoke { model, streaming, .. } => Ask::hosted(body, model, *streaming, false),
+            Operation::RawPredict { model, streaming } => Ask::hosted(body, model, *streaming, true),
         };
         let ask = match ask {
             Ok(ask) => ask,
@@ -172,6 +187,9 @@ fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) ->
         Operation::Messages { count: true } => anthropic::count(&ask, scenario),
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
         Operation::Generate { .. } => gemini::plan(&ask, scenario),
+        Operation::Invoke { count: false, .. } => bedrock_invoke::plan(&ask, scenario),
+        Operation::Invoke { count: true, .. } => bedrock_invoke::count(&ask, scenario),
+        Operation::RawPredict { .. } => anthropic::plan(&ask, scenario),
         Operation::CohereChat => cohere::plan(&ask, scenario),
         Operation::OllamaChat => ollama::plan(&ask, scenario),
         Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
@@ -197,7 +215,10 @@ impl Operation {
         if let Some(model) = path.strip_prefix("/model/").filter(|_| post) {
             return Self::of_bedrock(model);
         }
-        if path.starts_with("/v1beta/models/") || path.starts_with("/v1beta1/projects/") {
+        if path.starts_with("/v1beta/models/")
+            || path.starts_with("/v1beta1/projects/")
+            || path.starts_with("/v1/projects/")
+        {
             return Self::of_google(path, query, post);
         }
         let classic = path.strip_prefix("/openai/deployments/");
@@ -208,6 +229,14 @@ impl Operation {
     }
 
     fn of_bedrock(rest: &str) -> Self {
+        let invoke = |model: &str, streaming, count| Self::Invoke { model: decoded(model), streaming, count };
+        // Of other vendors' models InvokeModel has other bodies, which are not simulated.
+        match rest.rsplit_once('/').filter(|(model, _)| model.contains("claude-")) {
+            Some((model, "invoke")) => return invoke(model, false, false),
+            Some((model, "invoke-with-response-stream")) => return invoke(model, true, false),
+            Some((model, "count-tokens")) => return invoke(model, false, true),
+            _ => {}
+        }
         let (model, streaming) = match (rest.strip_suffix("/converse-stream"), rest.strip_suffix("/converse"))
         {
             (Some(model), _) => (model, true),
@@ -222,6 +251,12 @@ impl Operation {
         let named = path.rsplit_once("/models/").and_then(|(_, rest)| rest.split_once(':'));
         let sse = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
         match named {
+            Some((model, "rawPredict")) if post => {
+                Self::RawPredict { model: decoded(model), streaming: false }
+            }
+            Some((model, "streamRawPredict")) if post => {
+                Self::RawPredict { model: decoded(model), streaming: true }
+            }
             Some((model, "generateContent")) if post => {
                 Self::Generate { model: decoded(model), streaming: false }
             }
@@ -248,8 +283,8 @@ impl Operation {
             Self::Chat { azure: None } | Self::Models { azure: false } => Backend::Openai,
             Self::Chat { azure: Some(_) } | Self::Models { azure: true } => Backend::Azure,
             Self::Messages { .. } => Backend::Anthropic,
-            Self::Converse { .. } => Backend::Bedrock,
-            Self::Generate { .. } => Backend::Gemini,
+            Self::Converse { .. } | Self::Invoke { .. } => Backend::Bedrock,
+            Self::Generate { .. } | Self::RawPredict { .. } => Backend::Gemini,
             Self::CohereChat => Backend::Cohere,
             Self::OllamaChat => Backend::Ollama,
             Self::Unknown { backend } => *backend,
@@ -260,7 +295,10 @@ impl Operation {
     fn model(&self) -> Option<&str> {
         match self {
             Self::Chat { azure: Some(AzureRoute { deployment, .. }) } => deployment.as_deref(),
-            Self::Converse { model, .. } | Self::Generate { model, .. } => Some(model),
+            Self::Converse { model, .. }
+            | Self::Generate { model, .. }
+            | Self::Invoke { model, .. }
+            | Self::RawPredict { model, .. } => Some(model),
             _ => None,
         }
     }
@@ -345,6 +383,31 @@ impl Ask {
         })
     }
 
+    /// Anthropic's body as other clouds have it, which refuse what stands elsewhere. Vertex AI's says whether to stream.
+    fn hosted(body: &[u8], model: &str, streaming: bool, may_stream: bool) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        if request.anthropic_version.is_none() {
+            return Err("anthropic_version: Field required".to_owned());
+        }
+        if request.model.is_some() {
+            return Err("model: Extra inputs are not permitted".to_owned());
+        }
+        if request.stream.is_some() && !may_stream {
+            return Err("stream: Extra inputs are not permitted".to_owned());
+        }
+        if request.messages.is_none() {
+            return Err("messages: Field required".to_owned());
+        }
+        Ok(Self {
+            model: model.to_owned(),
+            streaming,
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/name")),
+        })
+    }
+
     fn converse(body: &[u8], model: &str, streaming: bool) -> Result<Self, String> {
         let request: ConverseRequest<'_> = parse(body)?;
         if request.messages.is_none() {
@@ -392,6 +455,7 @@ struct ChatRequest<'a> {
     model: Option<String>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
+    anthropic_version: Option<String>,
     #[serde(borrow)]
     messages: Option<&'a RawValue>,
     #[serde(borrow)]

@@ -17,8 +17,8 @@ use crate::{
     hub::ChatRequest,
 };
 
-pub(crate) use inbound::RelayShape;
 pub use inbound::{Inbound, Outside};
+pub(crate) use inbound::{RelayShape, reshaped};
 pub use reply_headers::is_of_use;
 
 /// What a caller speaks.
@@ -94,10 +94,13 @@ impl ClientDialect {
 
     /// Whether a backend of this dialect speaks the caller's own: its replies are relayed.
     pub(crate) fn is(self, dialect: Dialect) -> bool {
-        matches!(
-            (self, dialect),
-            (Self::OpenaiChat, Dialect::OpenaiChat) | (Self::AnthropicMessages, Dialect::AnthropicMessages)
-        )
+        match self {
+            Self::OpenaiChat => dialect == Dialect::OpenaiChat,
+            Self::AnthropicMessages => matches!(
+                dialect,
+                Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages
+            ),
+        }
     }
 
     /// Names of top-level parameters: of these, none may come twice. At most 64.

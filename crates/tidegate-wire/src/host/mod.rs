@@ -8,6 +8,7 @@ mod parts;
 mod plan;
 mod prepare;
 mod refusal;
+mod route;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -111,6 +112,8 @@ pub enum Quirk {
     EndsWithoutDone,
     /// Reasoning is called `reasoning`, where others say `reasoning_content`.
     NamesReasoningShort,
+    /// Has Claude by Anthropic's own API, too, inside an operation of its own.
+    ServesClaude,
     /// A server of the operator's own: a key is sent if there is one, and a base URL without a path gets `/v1` where OpenAI's dialect is
     /// spoken.
     OwnServer,
@@ -131,6 +134,10 @@ pub enum Dialect {
     CohereChat,
     /// Ollama's own chat API.
     Ollama,
+    /// Anthropic's Messages API inside Bedrock's InvokeModel. No row's: a host of Bedrock speaks it to some callers.
+    BedrockInvoke,
+    /// Anthropic's Messages API inside Vertex AI's rawPredict. No row's: Vertex AI speaks it for some models.
+    VertexMessages,
 }
 
 /// How a host authenticates.

@@ -29,16 +29,16 @@ impl Endpoint {
     /// # Errors
     /// [`ErrorClass::BadRequest`], naming the parameter, if the backend can't honour the request.
     pub fn prepare(&self, inbound: &Inbound, model: &str) -> Result<Prepared, WireError> {
-        let dialect = self.host.dialect;
+        let dialect = self.dialect(inbound.client, model);
         let relayed = inbound.client.is(dialect);
         if inbound.operation == Operation::CountTokens && !relayed {
             return Err(self.cannot_count());
         }
         let mut dropped = Vec::new();
         let (body, answer_tool) = if relayed {
-            (self.relayed(inbound, model, &mut dropped)?, false)
+            (self.hosted(inbound, dialect, model, &mut dropped)?, false)
         } else {
-            self.translated(&inbound.decode()?, model, &mut dropped)?
+            self.translated(&inbound.decode()?, dialect, model, &mut dropped)?
         };
         let plan = ReplyPlan {
             client: inbound.client,
@@ -50,9 +50,46 @@ impl Endpoint {
             model: inbound.model.clone(),
             answer_tool,
         };
-        let own = HeaderMap::new();
-        let passed = if relayed { &inbound.headers } else { &own };
-        Ok(Prepared { dropped, ..self.prepared(plan, model, body, passed)? })
+        let passed = if relayed { self.passed(dialect, &inbound.headers) } else { HeaderMap::new() };
+        Ok(Prepared { dropped, ..self.prepared(plan, model, body, &passed)? })
+    }
+
+    /// Header fields of the caller's that go on to a backend which speaks its dialect.
+    fn passed(&self, dialect: Dialect, headers: &HeaderMap) -> HeaderMap {
+        let mut passed = headers.clone();
+        match dialect {
+            // Both stand in the body.
+            Dialect::BedrockInvoke => passed.clear(),
+            // The version stands in the body.
+            Dialect::VertexMessages => {
+                passed.clear();
+                for beta in headers.get_all(&anthropic_messages::BETA_HEADER) {
+                    passed.append(anthropic_messages::BETA_HEADER, beta.clone());
+                }
+            }
+            _ => {}
+        }
+        passed
+    }
+
+    /// The caller's own body, as the cloud wants it that has the API of the caller's dialect.
+    fn hosted(
+        &self,
+        inbound: &Inbound,
+        dialect: Dialect,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<Bytes, WireError> {
+        let body = self.relayed(inbound, model, dropped)?;
+        let count = inbound.operation == Operation::CountTokens;
+        match dialect {
+            Dialect::BedrockInvoke if count => {
+                anthropic_messages::invoke_count_body(&body, &inbound.headers, model)
+            }
+            Dialect::BedrockInvoke => anthropic_messages::invoke_body(&body, &inbound.headers, model),
+            Dialect::VertexMessages => anthropic_messages::vertex_body(&body, &inbound.headers, count),
+            _ => Ok(body),
+        }
     }
 
     /// The caller's own body, with what this backend needs changed.
@@ -81,27 +118,33 @@ impl Endpoint {
     fn translated(
         &self,
         request: &ChatRequest,
+        dialect: Dialect,
         model: &str,
         dropped: &mut Vec<String>,
     ) -> Result<(Bytes, bool), WireError> {
-        let needed = match self.host.dialect {
-            Dialect::AnthropicMessages => anthropic_messages::needs_answer_tool(request, model),
+        let needed = match dialect {
+            Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages => {
+                anthropic_messages::needs_answer_tool(request, model)
+            }
             Dialect::BedrockConverse => bedrock_converse::needs_answer_tool(request, model),
             Dialect::OpenaiChat | Dialect::Gemini | Dialect::CohereChat | Dialect::Ollama => None,
         };
-        let Some(forcing) = needed else { return Ok((self.encoded(request, model, dropped)?, false)) };
+        let Some(forcing) = needed else {
+            return Ok((self.encoded(request, dialect, model, dropped)?, false));
+        };
         let request = answer_tool::with_tool(request.clone(), forcing, Api(self.host.name))?;
-        Ok((self.encoded(&request, model, dropped)?, true))
+        Ok((self.encoded(&request, dialect, model, dropped)?, true))
     }
 
     /// The body in the backend's dialect; where the request allows it, without what that can't honour.
     fn encoded(
         &self,
         request: &ChatRequest,
+        dialect: Dialect,
         model: &str,
         dropped: &mut Vec<String>,
     ) -> Result<Bytes, WireError> {
-        let mut refused = match self.encode(request, model) {
+        let mut refused = match self.encode(request, dialect, model) {
             Err(error) if request.drop_params => error,
             encoded => return encoded,
         };
@@ -115,7 +158,7 @@ impl Endpoint {
                 return Err(refused);
             };
             dropped.push(left_out.to_owned());
-            match self.encode(&left, model) {
+            match self.encode(&left, dialect, model) {
                 Err(error) => refused = error,
                 encoded => return encoded,
             }
@@ -138,11 +181,12 @@ impl Endpoint {
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
         let mut dropped = Vec::new();
-        let (body, answer_tool) = self.translated(request, model, &mut dropped)?;
+        let dialect = self.dialect(ClientDialect::OpenaiChat, model);
+        let (body, answer_tool) = self.translated(request, dialect, model, &mut dropped)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
-            dialect: self.host.dialect,
+            dialect,
             streaming: request.stream.is_some(),
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
             choices: answers(request.limits.n, &dropped),
@@ -153,8 +197,8 @@ impl Endpoint {
     }
 
     /// The body in the backend's dialect.
-    fn encode(&self, request: &ChatRequest, model: &str) -> Result<Bytes, WireError> {
-        match self.host.dialect {
+    fn encode(&self, request: &ChatRequest, dialect: Dialect, model: &str) -> Result<Bytes, WireError> {
+        match dialect {
             Dialect::OpenaiChat => {
                 let foreign_fields = !self.host.has(Quirk::RefusesForeignFields);
                 let shape = RequestShape {
@@ -168,8 +212,18 @@ impl Endpoint {
                 };
                 Ok(openai_chat::encode_request_as(request, self.host.name, shape)?.into())
             }
-            Dialect::AnthropicMessages => {
-                anthropic_messages::encode_request(request, &anthropic_messages::EncodeOptions { model })
+            Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages => {
+                let options = anthropic_messages::EncodeOptions { model };
+                let body = anthropic_messages::encode_request(request, &options)?;
+                match dialect {
+                    Dialect::BedrockInvoke => {
+                        anthropic_messages::invoke_body(&body, &HeaderMap::new(), model)
+                    }
+                    Dialect::VertexMessages => {
+                        anthropic_messages::vertex_body(&body, &HeaderMap::new(), false)
+                    }
+                    _ => Ok(body),
+                }
             }
             Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model }),
             Dialect::Gemini => gemini::encode_request(request, model),
@@ -194,21 +248,25 @@ impl Endpoint {
         }
         let outbound = Outbound {
             method: Method::POST,
-            uri: self.uri(model, plan.streaming, plan.operation)?,
-            headers: self.request_headers(plan.streaming, passed),
+            uri: self.uri(plan.dialect, model, plan.streaming, plan.operation)?,
+            headers: self.request_headers(plan.dialect, plan.streaming, passed),
             body,
         };
         Ok(Prepared { outbound, plan, dropped: Vec::new() })
     }
 
-    fn request_headers(&self, streaming: bool, passed: &HeaderMap) -> HeaderMap {
-        let accept = match (self.host.dialect, streaming) {
+    fn request_headers(&self, dialect: Dialect, streaming: bool, passed: &HeaderMap) -> HeaderMap {
+        let accept = match (dialect, streaming) {
             (_, false) => "application/json",
             (
-                Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::Gemini | Dialect::CohereChat,
+                Dialect::OpenaiChat
+                | Dialect::AnthropicMessages
+                | Dialect::Gemini
+                | Dialect::CohereChat
+                | Dialect::VertexMessages,
                 true,
             ) => "text/event-stream",
-            (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
+            (Dialect::BedrockConverse | Dialect::BedrockInvoke, true) => "application/vnd.amazon.eventstream",
             (Dialect::Ollama, true) => "application/x-ndjson",
         };
         let mut headers = self.headers.clone();
@@ -224,13 +282,38 @@ impl Endpoint {
         headers
     }
 
-    pub(super) fn uri(&self, model: &str, streaming: bool, operation: Operation) -> Result<Uri, WireError> {
+    pub(super) fn uri(
+        &self,
+        dialect: Dialect,
+        model: &str,
+        streaming: bool,
+        operation: Operation,
+    ) -> Result<Uri, WireError> {
         let base = self.base_url.trim_end_matches('/');
         let segment = utf8_percent_encode(model, SEGMENT);
-        let text = match (self.host.dialect, self.host.auth) {
+        let text = match (dialect, self.host.auth) {
             (Dialect::BedrockConverse, _) => {
                 let operation = if streaming { "converse-stream" } else { "converse" };
                 format!("{base}/model/{segment}/{operation}")
+            }
+            (Dialect::BedrockInvoke, _) if operation == Operation::CountTokens => {
+                let model = utf8_percent_encode(anthropic_messages::counted_model(model), SEGMENT);
+                format!("{base}/model/{model}/count-tokens")
+            }
+            (Dialect::BedrockInvoke, _) => {
+                let operation = if streaming { "invoke-with-response-stream" } else { "invoke" };
+                format!("{base}/model/{segment}/{operation}")
+            }
+            (Dialect::VertexMessages, _) => {
+                // As its clients call it; generateContent is called in the newer version.
+                let place = base.strip_suffix("/publishers/google").unwrap_or(base);
+                let place = place.replacen("/v1beta1/", "/v1/", 1);
+                let models = format!("{place}/publishers/anthropic/models");
+                match (operation, streaming) {
+                    (Operation::CountTokens, _) => format!("{models}/count-tokens:rawPredict"),
+                    (Operation::Generate, true) => format!("{models}/{segment}:streamRawPredict"),
+                    (Operation::Generate, false) => format!("{models}/{segment}:rawPredict"),
+                }
             }
             (Dialect::AnthropicMessages, _) => {
                 // As some write it, since OpenAI's has it.
@@ -289,7 +372,11 @@ impl Endpoint {
         match self.host.dialect {
             Dialect::OpenaiChat => self.host.auth == AuthScheme::Azure,
             Dialect::CohereChat | Dialect::Ollama => false,
-            Dialect::AnthropicMessages | Dialect::BedrockConverse | Dialect::Gemini => true,
+            Dialect::AnthropicMessages
+            | Dialect::BedrockConverse
+            | Dialect::BedrockInvoke
+            | Dialect::Gemini
+            | Dialect::VertexMessages => true,
         }
     }
 

@@ -15,8 +15,10 @@ pub(super) fn decode(dialect: Dialect, status: u16, headers: &HeaderMap, body: &
         Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::Ollama => {
             openai_chat::decode_error_body(status, body)
         }
-        Dialect::BedrockConverse => bedrock_converse::decode_error(status, headers, body),
-        Dialect::Gemini => gemini::decode_error(status, body),
+        Dialect::BedrockConverse | Dialect::BedrockInvoke => {
+            bedrock_converse::decode_error(status, headers, body)
+        }
+        Dialect::Gemini | Dialect::VertexMessages => gemini::decode_error(status, body),
         Dialect::CohereChat => cohere_chat::decode_error(status, body),
     };
     let wait = retry_after(headers).max(error.retry_after());

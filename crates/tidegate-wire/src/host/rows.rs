@@ -45,6 +45,7 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: BillingSource::Reported("BerriAI/litellm#34147, from AWS's usage report"),
+        quirks: &[Quirk::ServesClaude],
         ..CHAT
     },
     HostRow {
@@ -94,6 +95,7 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: GOOGLE_CHARGES,
+        quirks: &[Quirk::ServesClaude],
         ..CHAT
     },
     HostRow {

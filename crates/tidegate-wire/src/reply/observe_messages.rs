@@ -93,10 +93,16 @@ impl Observer for CountObserver {
     }
 
     fn whole(&mut self, body: Bytes) -> Result<Bytes, WireError> {
-        let count = serde_json::from_slice::<Value>(&body).ok();
-        if count.is_none_or(|count| count.get("input_tokens").and_then(Value::as_u64).is_none()) {
-            return Err(WireError::protocol("the backend's count of tokens has no input_tokens"));
-        }
+        let told = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+        let count = |name: &str| told.get(name).and_then(Value::as_u64);
+        let body = match (count("input_tokens"), count("inputTokens")) {
+            (Some(_), _) => body,
+            // Bedrock's word for it.
+            (None, Some(tokens)) => Bytes::from(format!(r#"{{"input_tokens":{tokens}}}"#)),
+            (None, None) => {
+                return Err(WireError::protocol("the backend's count of tokens has no input_tokens"));
+            }
+        };
         // No model has run.
         self.tally.event(&Event::Usage(Usage::default()));
         self.tally.event(&Event::End);

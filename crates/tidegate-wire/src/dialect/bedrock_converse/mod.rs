@@ -12,6 +12,7 @@ mod reply;
 mod request;
 
 pub use error::decode_error;
+pub(crate) use error::{decode_error_message, decode_exception};
 pub use reply::ConverseDecoder;
 pub(crate) use request::needs_answer_tool;
 pub use request::{EncodeOptions, encode_request};
