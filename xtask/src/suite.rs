@@ -49,12 +49,15 @@ impl Suite {
     }
 
     fn end_to_end_tests(&mut self, root: &Path) {
-        let Some(programs) = self.step("Python environment", || environment(root)) else { return };
         let Some(gateway) = self.step("gateway binary", || gateway(root)) else { return };
-        let mut command = Command::new(programs.join("python"));
-        command.args(["-m", "pytest", "-q", "--color=no", END_TO_END]).current_dir(root);
-        command.env("TIDEGATE_BIN", gateway).env("PYTHONUNBUFFERED", "1");
-        self.tests("pytest", &mut command, Tally::pytest_line);
+        for (folder, requirements, tests) in END_TO_END_TESTS {
+            let set_up = || environment(root, folder, requirements);
+            let Some(programs) = self.step("Python environment", set_up) else { continue };
+            let mut command = Command::new(programs.join("python"));
+            command.args(["-m", "pytest", "-q", "--color=no", tests]).current_dir(root);
+            command.env("TIDEGATE_BIN", &gateway).env("PYTHONUNBUFFERED", "1");
+            self.tests(&format!("pytest {tests}"), &mut command, Tally::pytest_line);
+        }
     }
 
     fn node_tests(&mut self, root: &Path) {
@@ -124,12 +127,12 @@ fn pass_lines_through(command: &mut Command, mut see: impl FnMut(&str)) -> Resul
     Ok(child.wait()?)
 }
 
-fn environment(root: &Path) -> Result<PathBuf> {
+fn environment(root: &Path, folder: &str, requirements: &str) -> Result<PathBuf> {
     if !python::has_interpreter() {
         step::install(&["python3-venv"])?;
     }
-    let requirements = std::fs::read_to_string(root.join(REQUIREMENTS)).context(REQUIREMENTS)?;
-    python::environment(&root.join(".xtask/venv"), &requirements)
+    let wanted = std::fs::read_to_string(root.join(requirements)).with_context(|| requirements.to_owned())?;
+    python::environment(&root.join(folder), &wanted)
 }
 
 /// Exactly what the lock file names; what is there already is kept.
@@ -166,7 +169,11 @@ const PROGRAMS: [DebianPackage; 5] = [
 const CARGO_TEST: [&str; 5] = ["test", "--workspace", "--no-fail-fast", "--", "--show-output"];
 const END_TO_END: &str = "tests/e2e";
 const NODE: &str = "tests/node";
-const REQUIREMENTS: &str = "tests/requirements.txt";
+/// An environment, what is in it, and the tests to run in it.
+const END_TO_END_TESTS: [(&str, &str, &str); 2] = [
+    (".xtask/venv", "tests/requirements.txt", END_TO_END),
+    (".xtask/venv-litellm", "tests/requirements-litellm.txt", "tests/e2e/test_litellm.py"),
+];
 /// Requirements beside the package's tests, and the tests to run with them.
 const PACKAGE_TESTS: [(&str, &str); 2] = [
     ("requirements.txt", "crates/tidegate-py/tests"),

@@ -22,7 +22,7 @@ use tidegate_wire::{
     ErrorClass,
     client::{ClientDialect, Inbound, Operation, Outside},
     framing::{Frame, Framer, Framing},
-    host::{Dialect, ReplyPlan, row},
+    host::{Dialect, Emulation, ReplyPlan, row},
     hub::Event,
 };
 
@@ -44,7 +44,7 @@ fn plan(client: ClientDialect, streaming: bool) -> ReplyPlan {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
-        answer_tool: false,
+        emulation: Emulation::default(),
     }
 }
 

@@ -23,7 +23,7 @@ use tidegate_wire::{
     ErrorClass,
     client::{ClientDialect, Operation},
     dialect::openai_chat::Inbound,
-    host::{Dialect, Endpoint, ReplyPlan, row},
+    host::{Dialect, Emulation, Endpoint, ReplyPlan, row},
     hub::Event,
 };
 
@@ -44,7 +44,7 @@ fn plan(streaming: bool) -> ReplyPlan {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
-        answer_tool: false,
+        emulation: Emulation::default(),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cohere_chat;
 pub mod gemini;
 pub(crate) mod object;
 pub mod ollama;
+pub(crate) mod one_call;
 pub mod openai_chat;
 pub(crate) mod parameters;
 

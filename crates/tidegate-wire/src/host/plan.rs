@@ -8,7 +8,7 @@ use crate::{
     dialect::{
         Decoder, answer_tool::AnswerDecoder, anthropic_messages::MessagesDecoder,
         bedrock_converse::ConverseDecoder, cohere_chat::CohereDecoder, gemini::GeminiDecoder,
-        ollama::OllamaDecoder, openai_chat::ChatDecoder,
+        ollama::OllamaDecoder, one_call::OneCallDecoder, openai_chat::ChatDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -70,7 +70,7 @@ impl ReplyPlan {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        let decoder: Box<dyn Decoder> = match self.dialect {
+        let mut decoder: Box<dyn Decoder> = match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
             Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages => {
                 Box::new(MessagesDecoder::new())
@@ -80,6 +80,12 @@ impl ReplyPlan {
             Dialect::CohereChat => Box::new(CohereDecoder::new()),
             Dialect::Ollama => Box::new(OllamaDecoder::new()),
         };
-        if self.answer_tool { Box::new(AnswerDecoder::new(decoder)) } else { decoder }
+        if self.emulation.one_call {
+            decoder = Box::new(OneCallDecoder::new(decoder));
+        }
+        if self.emulation.answer_tool {
+            decoder = Box::new(AnswerDecoder::new(decoder));
+        }
+        decoder
     }
 }

@@ -7,7 +7,7 @@ use http::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan};
+use super::{AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan};
 use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
@@ -35,8 +35,8 @@ impl Endpoint {
             return Err(self.cannot_count());
         }
         let mut dropped = Vec::new();
-        let (body, answer_tool) = if relayed {
-            (self.hosted(inbound, dialect, model, &mut dropped)?, false)
+        let (body, emulation) = if relayed {
+            (self.hosted(inbound, dialect, model, &mut dropped)?, Emulation::default())
         } else {
             self.translated(&inbound.decode()?, dialect, model, &mut dropped)?
         };
@@ -48,7 +48,7 @@ impl Endpoint {
             include_usage: inbound.include_usage,
             choices: answers(Some(inbound.choices), &dropped),
             model: inbound.model.clone(),
-            answer_tool,
+            emulation,
         };
         let passed = if relayed { self.passed(dialect, &inbound.headers) } else { HeaderMap::new() };
         Ok(Prepared { dropped, ..self.prepared(plan, model, body, &passed)? })
@@ -114,26 +114,36 @@ impl Endpoint {
         Ok(left.relay_body(shape))
     }
 
-    /// The body in the backend's dialect, and whether it asks for the answer as a tool call.
+    /// The body in the backend's dialect, and what has to be made good when its reply is read.
     fn translated(
         &self,
         request: &ChatRequest,
         dialect: Dialect,
         model: &str,
         dropped: &mut Vec<String>,
-    ) -> Result<(Bytes, bool), WireError> {
-        let needed = match dialect {
+    ) -> Result<(Bytes, Emulation), WireError> {
+        let (needed, several_calls) = match dialect {
             Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages => {
-                anthropic_messages::needs_answer_tool(request, model)
+                (anthropic_messages::needs_answer_tool(request, model), false)
             }
-            Dialect::BedrockConverse => bedrock_converse::needs_answer_tool(request, model),
-            Dialect::OpenaiChat | Dialect::Gemini | Dialect::CohereChat | Dialect::Ollama => None,
+            Dialect::BedrockConverse => (bedrock_converse::needs_answer_tool(request, model), true),
+            Dialect::Gemini | Dialect::CohereChat | Dialect::Ollama => (None, true),
+            Dialect::OpenaiChat => (None, false),
         };
-        let Some(forcing) = needed else {
-            return Ok((self.encoded(request, dialect, model, dropped)?, false));
-        };
-        let request = answer_tool::with_tool(request.clone(), forcing, Api(self.host.name))?;
-        Ok((self.encoded(&request, dialect, model, dropped)?, true))
+        let one_call =
+            several_calls && request.parallel_tool_calls == Some(false) && !request.tools.is_empty();
+        let emulation = Emulation { answer_tool: needed.is_some(), one_call };
+        if emulation == Emulation::default() {
+            return Ok((self.encoded(request, dialect, model, dropped)?, emulation));
+        }
+        let mut request = request.clone();
+        if one_call {
+            request.parallel_tool_calls = None;
+        }
+        if let Some(forcing) = needed {
+            request = answer_tool::with_tool(request, forcing, Api(self.host.name))?;
+        }
+        Ok((self.encoded(&request, dialect, model, dropped)?, emulation))
     }
 
     /// The body in the backend's dialect; where the request allows it, without what that can't honour.
@@ -182,7 +192,7 @@ impl Endpoint {
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
         let mut dropped = Vec::new();
         let dialect = self.dialect(ClientDialect::OpenaiChat, model);
-        let (body, answer_tool) = self.translated(request, dialect, model, &mut dropped)?;
+        let (body, emulation) = self.translated(request, dialect, model, &mut dropped)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
@@ -191,7 +201,7 @@ impl Endpoint {
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
             choices: answers(request.limits.n, &dropped),
             model: request.model.clone(),
-            answer_tool,
+            emulation,
         };
         Ok(Prepared { dropped, ..self.prepared(plan, model, body, &HeaderMap::new())? })
     }

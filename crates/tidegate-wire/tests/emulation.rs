@@ -1,4 +1,5 @@
-//! Structured output from models that have none: a tool call, which the caller sees as the answer's text.
+//! What a backend can't do and Tidegate makes good: structured output from models that have none, by a tool call which the caller
+//! sees as the answer's text; one tool call at a time.
 
 #![cfg(test)]
 
@@ -54,7 +55,10 @@ fn those_who_have_schemas_get_it_as_one() {
 fn json_without_a_schema_is_a_tool_for_every_model() {
     for (host, model) in [("anthropic", "claude-sonnet-4-5"), ("bedrock", "amazon.nova-lite-v1:0")] {
         assert!(
-            prepared(host, model, json!({"response_format": {"type": "json_object"}})).plan.answer_tool,
+            prepared(host, model, json!({"response_format": {"type": "json_object"}}))
+                .plan
+                .emulation
+                .answer_tool,
             "{host}"
         );
     }
@@ -192,4 +196,60 @@ fn calls_of_the_callers_own_tools_stay_calls() {
 #[test]
 fn an_answer_that_is_cut_short_says_so() {
     assert_eq!(streamed(&[call("answer_as_json")], "max_tokens").2, "length");
+}
+
+/// A program that can't handle two calls at once gets one.
+#[test]
+fn of_several_calls_the_first_is_passed_on_to_those_who_want_one() {
+    let call = |harbour: &str| json!({"functionCall": {"name": "tide_table", "args": {"harbour": harbour}}});
+    let calls = |parallel: Value| {
+        let tools = json!([{"type": "function", "function": {"name": "tide_table"}}]);
+        let asked = json!({"tools": tools, "parallel_tool_calls": parallel});
+        let mut reply = prepared("gemini", "gemini-2.5-flash", asked).plan.reply("id", 1);
+        let mut items = VecDeque::new();
+        let said = json!({"candidates": [{"content": {"parts": [call("Delfzijl"), call("Harlingen")]}, "finishReason": "STOP"}]});
+        reply.push(Bytes::from(said.to_string()), &mut items).unwrap();
+        reply.finish(&mut items).unwrap();
+        let whole: Value = serde_json::from_slice(&items.into_iter().flatten().collect::<Vec<u8>>()).unwrap();
+        let choice = &whole["choices"][0];
+        assert_eq!(choice["finish_reason"], "tool_calls");
+        let calls = choice["message"]["tool_calls"].as_array().unwrap();
+        calls
+            .iter()
+            .map(|call| call["function"]["arguments"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let (first, second) = (r#"{"harbour":"Delfzijl"}"#, r#"{"harbour":"Harlingen"}"#);
+    assert_eq!(calls(json!(false)), [first]);
+    assert_eq!(calls(json!(true)), [first, second]);
+    assert_eq!(calls(Value::Null), [first, second]);
+}
+
+/// Anthropic's API can be held to it.
+#[test]
+fn those_who_can_be_held_to_one_call_are_asked_to() {
+    let tools = json!([{"type": "function", "function": {"name": "tide_table"}}]);
+    let asked = json!({"tools": tools, "parallel_tool_calls": false});
+    let one_call = |host: &str, model: &str| prepared(host, model, asked.clone()).plan.emulation.one_call;
+    assert!(!one_call("anthropic", OLD_CLAUDE) && one_call("bedrock", OLD_CLAUDE));
+    assert_eq!(
+        sent("anthropic", OLD_CLAUDE, asked.clone())["tool_choice"]["disable_parallel_tool_use"],
+        true
+    );
+}
+
+#[test]
+fn backends_that_call_as_many_tools_as_they_like_are_read_as_if_they_called_one() {
+    let tools = json!([{"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}}]);
+    for (host, model) in
+        [("cohere", "command-a-03-2025"), ("ollama", "qwen3"), ("vertex_ai", "gemini-3-flash")]
+    {
+        let asked = |parallel: bool| json!({"tools": tools.clone(), "parallel_tool_calls": parallel});
+        assert!(prepared(host, model, asked(false)).plan.emulation.one_call, "{host}");
+        assert!(!prepared(host, model, asked(true)).plan.emulation.one_call, "{host}");
+    }
+    // Claude can be told, wherever it is.
+    let claude = json!({"tools": tools, "parallel_tool_calls": false});
+    let body = sent("vertex_ai", "claude-opus-4-5@20251101", claude);
+    assert_eq!(body["tool_choice"]["disable_parallel_tool_use"], true);
 }
