@@ -5,6 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
@@ -12,11 +13,12 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_config::Limits;
-use tidegate_engine::{Meter, Target};
+use tidegate_engine::{Fetched, Fetcher, Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
     client::{Inbound, Outside, is_of_use},
     host::Prepared,
+    hub::{ChatRequest, Source},
     outbound::Outbound,
     reply::Reply,
 };
@@ -48,7 +50,7 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
-    let call = prepare(gateway, id, outside, body, meter)?;
+    let call = prepare(gateway, id, outside, body, meter).await?;
     let (streaming, dropped) = (call.streaming, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
@@ -105,19 +107,28 @@ struct Call {
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
-fn prepare(
+async fn prepare(
     gateway: &Gateway,
     id: &str,
     outside: Outside,
     body: Bytes,
     mut meter: Meter,
 ) -> Result<Call, WireError> {
-    let prepared = Inbound::read(outside, body).and_then(|inbound| {
+    let prepared = async {
+        let inbound = Inbound::read(outside, body)?;
         meter.asked(inbound.model.clone(), inbound.stream);
         let (target, model) = gateway.targets.resolve(&inbound.model)?;
-        Ok((Arc::clone(target), target.endpoint.prepare(&inbound, model)?, inbound.stream))
-    });
-    match prepared {
+        let prepared = match &gateway.fetcher {
+            Some(fetcher) if target.endpoint.takes_bytes_alone(&inbound, model) => {
+                // Boxed: what few calls go through must not make every call's future large.
+                let request = Box::pin(with_media(fetcher, inbound.decode()?)).await?;
+                target.endpoint.prepare_decoded(&inbound, &request, model)?
+            }
+            _ => target.endpoint.prepare(&inbound, model)?,
+        };
+        Ok((Arc::clone(target), prepared, inbound.stream))
+    };
+    match prepared.await {
         Ok((target, Prepared { outbound, plan, dropped }, streaming)) => {
             let reply = plan.reply(id, unix_seconds());
             Ok(Call { target, outbound, reply, meter, streaming, dropped })
@@ -127,6 +138,19 @@ fn prepare(
             Err(error)
         }
     }
+}
+
+/// The request with the bytes of what it names by URL. One after the other: a caller can't make us call many hosts at once.
+async fn with_media(fetcher: &Fetcher, mut request: ChatRequest) -> Result<ChatRequest, WireError> {
+    for source in request.sources_mut() {
+        let url = match source {
+            Source::Url(url) if url.starts_with("http://") || url.starts_with("https://") => &*url,
+            _ => continue,
+        };
+        let Fetched { media_type, bytes } = fetcher.fetch(url).await?;
+        *source = Source::Base64 { media_type, data: BASE64_STANDARD.encode(bytes) };
+    }
+    Ok(request)
 }
 
 /// What the caller is told outside the body.

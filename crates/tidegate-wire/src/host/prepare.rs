@@ -29,6 +29,35 @@ impl Endpoint {
     /// # Errors
     /// [`ErrorClass::BadRequest`], naming the parameter, if the backend can't honour the request.
     pub fn prepare(&self, inbound: &Inbound, model: &str) -> Result<Prepared, WireError> {
+        self.prepare_as(inbound, None, model)
+    }
+
+    /// The same for a request that was decoded, and changed: media fetched, say.
+    ///
+    /// # Errors
+    /// As [`Endpoint::prepare`].
+    pub fn prepare_decoded(
+        &self,
+        inbound: &Inbound,
+        request: &ChatRequest,
+        model: &str,
+    ) -> Result<Prepared, WireError> {
+        self.prepare_as(inbound, Some(request), model)
+    }
+
+    /// Whether media that a caller names by URL have to be fetched for this backend: it takes their bytes alone.
+    /// `model` is the backend's name for the model.
+    pub fn takes_bytes_alone(&self, inbound: &Inbound, model: &str) -> bool {
+        let dialect = self.dialect(inbound.client, model);
+        matches!(dialect, Dialect::BedrockConverse | Dialect::Ollama)
+    }
+
+    fn prepare_as(
+        &self,
+        inbound: &Inbound,
+        decoded: Option<&ChatRequest>,
+        model: &str,
+    ) -> Result<Prepared, WireError> {
         let dialect = self.dialect(inbound.client, model);
         let relayed = inbound.client.is(dialect);
         if inbound.operation == Operation::CountTokens && !relayed {
@@ -38,7 +67,10 @@ impl Endpoint {
         let (body, emulation) = if relayed {
             (self.hosted(inbound, dialect, model, &mut dropped)?, Emulation::default())
         } else {
-            self.translated(&inbound.decode()?, dialect, model, &mut dropped)?
+            match decoded {
+                Some(request) => self.translated(request, dialect, model, &mut dropped)?,
+                None => self.translated(&inbound.decode()?, dialect, model, &mut dropped)?,
+            }
         };
         let plan = ReplyPlan {
             client: inbound.client,

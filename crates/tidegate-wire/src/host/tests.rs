@@ -470,3 +470,21 @@ fn vertex_ai_has_claude_at_anthropics_own_place() {
     assert_eq!((&sent["anthropic_version"], sent.get("model")), (&"vertex-2023-10-16".into(), None));
     assert_eq!(prepared.plan.dialect, Dialect::VertexMessages);
 }
+
+/// Where a cloud's API takes the caller's own body, nothing of it is changed, so nothing is fetched for it.
+#[test]
+fn media_are_fetched_for_those_who_take_bytes_alone() {
+    let chat = inbound(r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#);
+    let own =
+        messages(Operation::Generate, &[], r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#);
+    for (host, inbound, model, alone) in [
+        ("bedrock", &chat, "anthropic.claude-v2", true),
+        ("bedrock", &own, "anthropic.claude-v2", false),
+        ("bedrock", &own, "amazon.nova-pro-v1:0", true),
+        ("ollama", &chat, "qwen3", true),
+        ("cohere", &chat, "command-a-03-2025", false),
+        ("openai", &chat, "gpt-5", false),
+    ] {
+        assert_eq!(endpoint(host, None, None).takes_bytes_alone(inbound, model), alone, "{host} {model}");
+    }
+}
