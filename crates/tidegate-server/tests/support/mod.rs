@@ -33,6 +33,7 @@ pub(crate) struct Builder {
     settings: String,
     listen: String,
     clocks: String,
+    hosts: String,
     log: Option<String>,
     backend: Option<SocketAddr>,
     simulator: Option<SimConfig>,
@@ -56,6 +57,12 @@ impl Builder {
     /// Deadlines of every host.
     pub(crate) fn clocks(mut self, fields: &str) -> Self {
         self.clocks = format!(", clocks: {{{fields}}}");
+        self
+    }
+
+    /// A host besides those of every gateway, as a line of the configuration.
+    pub(crate) fn host(mut self, line: &str) -> Self {
+        self.hosts.push_str(&format!("  {line}\n"));
         self
     }
 
@@ -98,7 +105,8 @@ impl Builder {
             files = files.path().display(),
             settings = self.settings,
             hosts =
-                hosts(&format!("{}://{backend}", if self.https { "https" } else { "http" }), &self.clocks),
+                hosts(&format!("{}://{backend}", if self.https { "https" } else { "http" }), &self.clocks)
+                    + &self.hosts,
         );
         let config = match tidegate_config::parse("test", &text, &|_| None).into_result() {
             Ok((config, _)) => config,
