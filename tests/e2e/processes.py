@@ -185,6 +185,8 @@ hosts:
     secret_access_key: {KEY}
   anthropic: {{ base_url: "{backends}", api_key: {KEY} }}
   gemini: {{ base_url: "{backends}/v1beta", api_key: {KEY} }}
+  cohere: {{ base_url: "{backends}", api_key: {KEY} }}
+  ollama: {{ base_url: "{backends}" }}
   vertex_ai:
     base_url: "{backends}/v1beta1/projects/p/locations/global/publishers/google"
     token: {KEY}

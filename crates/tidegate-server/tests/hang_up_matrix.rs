@@ -21,7 +21,7 @@ use std::{collections::HashSet, time::Duration};
 use records::Records;
 use sockets::open_sockets;
 use tidegate_engine::{CallRecord, Outcome, Provenance};
-use tidegate_server::probe::{self, Cell, Embedded, Gateway as _, Phase, Plan, Report};
+use tidegate_server::probe::{self, Cell, Embedded, Gateway as _, Phase, Plan, Report, Surface};
 
 #[test]
 fn every_backend_stops_in_every_phase_for_every_hang_up_and_is_settled_once() {
@@ -33,7 +33,7 @@ fn every_backend_stops_in_every_phase_for_every_hang_up_and_is_settled_once() {
     let mut cells = probe(&mut gateway, others, &records);
     cells.extend(probe(&mut gateway, &[*last], &records));
 
-    assert_eq!(cells.len(), 5 * 10 * 6 * 6 * 2, "the whole matrix");
+    assert_eq!(cells.len(), 5 * 10 * 6 * 9 * 2, "the whole matrix");
     let report = Report { cells, took: Duration::ZERO };
     println!(
         "{} calls in {} cells: hang-up to backend closed p50 {} µs, p99 {} µs, max {} µs",
@@ -95,6 +95,9 @@ fn judge(cell: &Cell, records: &[CallRecord]) -> Vec<String> {
             _ if !sent => Provenance::None,
             // Counts the prompt at the start of its reply.
             "anthropic" if cell.phase().has_reply() => Provenance::Partial,
+            probe::CLAUDE_ON_BEDROCK if cell.surface() == Surface::Messages && cell.phase().has_reply() => {
+                Provenance::Partial
+            }
             // Its chunks say what there is so far.
             "gemini" if answered => Provenance::Partial,
             _ => Provenance::Estimated,

@@ -7,9 +7,7 @@ use clap::Args;
 use tidegate_sim::{Observation, Scenario};
 
 use super::{probe::progress_bar, say};
-use crate::probe::{
-    self, BACKENDS, Caller, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Surface, Wire,
-};
+use crate::probe::{self, Caller, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Surface, Wire};
 
 /// How the demo runs.
 #[derive(Args)]
@@ -116,6 +114,7 @@ fn text(bytes: &[u8]) -> String {
 
 async fn matrix(gateway: &mut Embedded, calls: usize, quiet: bool) -> io::Result<Report> {
     let plan = Plan {
+        backends: BACKENDS.map(str::to_owned).to_vec(),
         hang_ups: vec![HangUp::Fin],
         surfaces: vec![Surface::Chat],
         http: vec![1],
@@ -219,6 +218,8 @@ fn describe(seen: &Observation) -> String {
     }
 }
 
+/// As many as a screen has columns for; `tidegate probe` has all.
+const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
 /// Events that the story's caller reads before it closes the tab.
 const STORY_EVENTS: usize = 14;
 /// When a backend counts as not stopped.

@@ -181,7 +181,20 @@ impl Surface {
 }
 
 /// The backends that are simulated; `responses` is OpenAI by its Responses API.
-pub const BACKENDS: [&str; 6] = ["openai", "azure", "bedrock", "anthropic", "gemini", "responses"];
+pub const BACKENDS: [&str; 9] =
+    ["openai", "azure", "bedrock", CLAUDE_ON_BEDROCK, "anthropic", "gemini", "responses", "cohere", "ollama"];
+
+/// Bedrock with a model that callers of Messages reach by its own API, InvokeModel.
+pub const CLAUDE_ON_BEDROCK: &str = "bedrock-claude";
+
+/// The kind of a simulated backend's host, and the model that is called there.
+pub(crate) fn simulated(backend: &str) -> (&str, &'static str) {
+    match backend {
+        CLAUDE_ON_BEDROCK => ("bedrock", "anthropic.claude-sim"),
+        "responses" => ("openai", "sim"),
+        kind => (kind, "sim"),
+    }
+}
 
 /// What to probe.
 #[derive(Clone, Debug)]

@@ -18,8 +18,8 @@ use crate::{
     hub::ChatRequest,
 };
 
-pub(crate) use inbound::RelayShape;
 pub use inbound::{Inbound, Outside};
+pub(crate) use inbound::{RelayShape, reshaped};
 pub use reply_headers::is_of_use;
 
 /// What a caller speaks.
@@ -154,14 +154,16 @@ impl ClientDialect {
 
     /// Whether a backend of this dialect speaks the caller's own: its replies are relayed.
     pub(crate) fn is(self, dialect: Dialect) -> bool {
-        matches!(
-            (self, dialect),
-            (Self::OpenaiChat, Dialect::OpenaiChat)
-                | (Self::OpenaiResponses, Dialect::OpenaiResponses)
-                | (Self::AnthropicMessages, Dialect::AnthropicMessages)
-                | (Self::Gemini(_), Dialect::Gemini)
-                | (Self::BedrockConverse, Dialect::BedrockConverse)
-        )
+        match self {
+            Self::OpenaiChat => dialect == Dialect::OpenaiChat,
+            Self::OpenaiResponses => dialect == Dialect::OpenaiResponses,
+            Self::AnthropicMessages => matches!(
+                dialect,
+                Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages
+            ),
+            Self::Gemini(_) => dialect == Dialect::Gemini,
+            Self::BedrockConverse => dialect == Dialect::BedrockConverse,
+        }
     }
 
     /// Whether a request's body has no place for the model and for whether to stream: its path says both.

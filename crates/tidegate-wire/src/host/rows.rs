@@ -53,6 +53,7 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: BillingSource::Reported("BerriAI/litellm#34147, from AWS's usage report"),
+        quirks: &[Quirk::ServesClaude],
         ..CHAT
     },
     HostRow {
@@ -104,6 +105,17 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: GOOGLE_CHARGES,
+        quirks: &[Quirk::ServesClaude],
+        ..CHAT
+    },
+    HostRow {
+        name: "cohere",
+        aliases: &["cohere_chat"],
+        dialect: Dialect::CohereChat,
+        default_base_url: Some("https://api.cohere.com"),
+        variables: keys(&["CO_API_KEY", "COHERE_API_KEY"], &["CO_API_URL", "COHERE_API_BASE"]),
+        abort_stops_billing: Stops,
+        billing_source: OPENROUTER_LISTS,
         ..CHAT
     },
     HostRow {
@@ -229,12 +241,19 @@ pub static HOSTS: &[HostRow] = &[
     HostRow {
         name: "ollama",
         aliases: &["ollama_chat"],
-        default_base_url: Some("http://localhost:11434/v1"),
+        dialect: Dialect::Ollama,
+        default_base_url: Some("http://localhost:11434"),
         variables: keys(&["OLLAMA_API_KEY"], &["OLLAMA_API_BASE", "OLLAMA_BASE_URL"]),
         abort_stops_billing: Stops,
         billing_source: CLOSING_CANCELS,
-        quirks: &[Quirk::OwnServer, Quirk::NamesReasoningShort],
-        responses: Some("Ollama's documentation, OpenAI compatibility"),
+        quirks: &[Quirk::OwnServer],
+        ..CHAT
+    },
+    HostRow {
+        name: "ollama_cloud",
+        dialect: Dialect::Ollama,
+        default_base_url: Some("https://ollama.com"),
+        variables: keys(&["OLLAMA_API_KEY"], &[]),
         ..CHAT
     },
     HostRow {

@@ -3,6 +3,7 @@
 //! The engine drives one [`Reply`] per attempt and never looks inside: whether bytes are relayed or translated, streamed
 //! or whole, is decided when it is made. It holds no socket, so it can't hold on to one.
 
+mod enveloped;
 mod events;
 mod observe;
 mod observe_chat;
@@ -23,6 +24,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+pub(crate) use enveloped::Enveloped;
 pub use events::Events;
 pub use relay::Relay;
 pub use relay_frames::FrameRelay;
