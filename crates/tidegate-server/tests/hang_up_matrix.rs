@@ -34,7 +34,7 @@ fn every_backend_stops_in_every_phase_for_every_hang_up_and_is_settled_once() {
     cells.extend(probe(&mut gateway, &[*last], &records));
 
     // Sessions: HTTP/1.1 only, two backends, no HTTP/2 hang-up, and a goodbye where it can be said.
-    let (calls, sessions) = (2 * 10 * 6 * 5 * 2, 2 * (10 * 4 + 7));
+    let (calls, sessions) = (5 * 10 * 6 * 9 * 2, 2 * (10 * 4 + 7));
     assert_eq!(cells.len(), calls + sessions, "the whole matrix");
     let report = Report { cells, took: Duration::ZERO };
     println!(
@@ -107,6 +107,9 @@ fn judge(cell: &Cell, records: &[CallRecord]) -> Vec<String> {
             _ if !sent => Provenance::None,
             // Counts the prompt at the start of its reply.
             "anthropic" if cell.phase().has_reply() => Provenance::Partial,
+            probe::CLAUDE_ON_BEDROCK if cell.surface() == Surface::Messages && cell.phase().has_reply() => {
+                Provenance::Partial
+            }
             // Its chunks say what there is so far.
             "gemini" if answered => Provenance::Partial,
             _ => Provenance::Estimated,

@@ -100,6 +100,10 @@ pub enum Backend {
     Anthropic,
     /// Gemini, on AI Studio or Vertex AI.
     Gemini,
+    /// Cohere.
+    Cohere,
+    /// Ollama's own API.
+    Ollama,
     /// A listener that accepts and never answers, or a TLS handshake that never completed.
     Connecting,
     /// None of the paths.

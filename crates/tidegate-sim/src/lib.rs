@@ -1,4 +1,4 @@
-//! Simulated backends: OpenAI, Azure OpenAI, Amazon Bedrock, Anthropic and Gemini endpoints, faithful to the byte in framing and headers,
+//! Simulated backends: OpenAI, Azure OpenAI, Amazon Bedrock, Anthropic, Gemini, Cohere and Ollama endpoints, faithful to the byte in framing and headers,
 //! with every fault that a [`Scenario`] can ask for, and with an exact record of when and how their caller closed.
 //!
 //! Used in-process by tests, by the demo and by the probe, and behind `tidegate sim`. It never connects to anything, never

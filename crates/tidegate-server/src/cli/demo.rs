@@ -7,9 +7,7 @@ use clap::Args;
 use tidegate_sim::{Observation, Scenario};
 
 use super::{probe::progress_bar, say};
-use crate::probe::{
-    self, BACKENDS, Caller, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Surface, Wire,
-};
+use crate::probe::{self, Caller, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Surface, Wire};
 
 /// How the demo runs.
 #[derive(Args)]
@@ -72,14 +70,15 @@ fn start(listen: SocketAddr) -> io::Result<Embedded> {
 /// One streaming call, shown as its caller sees it, and its end.
 async fn story(gateway: &Embedded, backend: &str) -> io::Result<()> {
     let tag = format!("story-{backend}");
+    let model = format!("{backend}/demo");
     let body = serde_json::json!({
-        "model": format!("{backend}/demo"),
+        "model": model,
         "stream": true,
         "messages": [{"role": "user", "content": format!("What is a tide gate? [sim tag={tag}]")}],
     });
     let mut caller = Caller::send(
         &Wire::Http1(gateway.plain()),
-        Surface::Chat.path(),
+        &Surface::Chat.path(&model, true),
         None,
         body.to_string().into(),
         None,
@@ -115,6 +114,7 @@ fn text(bytes: &[u8]) -> String {
 
 async fn matrix(gateway: &mut Embedded, calls: usize, quiet: bool) -> io::Result<Report> {
     let plan = Plan {
+        backends: BACKENDS.map(str::to_owned).to_vec(),
         hang_ups: vec![HangUp::Fin],
         surfaces: vec![Surface::Chat],
         http: vec![1],
@@ -219,6 +219,8 @@ fn describe(seen: &Observation) -> String {
     }
 }
 
+/// As many as a screen has columns for; `tidegate probe` has all.
+const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
 /// Events that the story's caller reads before it closes the tab.
 const STORY_EVENTS: usize = 14;
 /// When a backend counts as not stopped.

@@ -18,7 +18,10 @@ impl fmt::Display for Page {
             write_host(f, host)?;
         }
         f.write_str(BETWEEN)?;
-        HOSTS.iter().try_for_each(|host| write_bill(f, host))
+        HOSTS.iter().try_for_each(|host| write_bill(f, host))?;
+        f.write_str(RESPONSES)?;
+        let known = HOSTS.iter().filter_map(|host| Some((host.name, host.responses?)));
+        known.into_iter().try_for_each(|(name, source)| writeln!(f, "| `{name}` | {source} |"))
     }
 }
 
@@ -50,9 +53,14 @@ fn write_bill(f: &mut impl Write, host: &HostRow) -> fmt::Result {
 fn dialect(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::OpenaiChat => "openai-chat",
+        Dialect::OpenaiResponses => "openai-responses",
         Dialect::AnthropicMessages => "anthropic-messages",
         Dialect::BedrockConverse => "bedrock-converse",
+        Dialect::BedrockInvoke => "bedrock-invoke",
         Dialect::Gemini => "gemini",
+        Dialect::VertexMessages => "vertex-messages",
+        Dialect::CohereChat => "cohere-chat",
+        Dialect::Ollama => "ollama",
     }
 }
 
@@ -85,7 +93,10 @@ fn variables(host: &HostRow) -> String {
 }
 
 fn quirks(host: &HostRow) -> String {
-    let mut said: Vec<String> = host.quirks.iter().map(|quirk| quirk_text(*quirk).to_owned()).collect();
+    // Only OpenAI's dialect is spoken below `/v1`.
+    let shown = |quirk: &&Quirk| **quirk != Quirk::OwnServer || host.dialect == Dialect::OpenaiChat;
+    let quirks = host.quirks.iter().filter(shown);
+    let mut said: Vec<String> = quirks.map(|quirk| quirk_text(*quirk).to_owned()).collect();
     said.extend(host.renames.iter().map(|(name, own)| format!("`{name}` is sent as `{own}`")));
     said.extend(host.lacks.iter().map(|name| format!("`{name}` is refused")));
     said.join("; ")
@@ -99,6 +110,8 @@ fn quirk_text(quirk: Quirk) -> &'static str {
         Quirk::ReportsUsageUnasked => "usage in streams without asking",
         Quirk::EndsWithoutDone => "streams end without `[DONE]`",
         Quirk::NamesReasoningShort => "reasoning is called `reasoning`",
+        Quirk::BridgesToResponses => "some requests go to its Responses API ([responses.md](responses.md))",
+        Quirk::ServesClaude => "Claude by Anthropic's own API, too",
         Quirk::OwnServer => "a base URL without a path gets `/v1`",
     }
 }
@@ -124,6 +137,16 @@ of these it was.
 
 | Host | Stops | How that is known |
 | --- | --- | --- |
+";
+
+const RESPONSES: &str = "
+## Which hosts have the Responses API
+
+Callers of `/v1/responses` are relayed to these, and translated for all others; a host's setting `responses` says otherwise
+([responses.md](responses.md)).
+
+| Host | How that is known |
+| --- | --- |
 ";
 
 #[cfg(test)]

@@ -16,17 +16,19 @@ use tidegate_config::Limits;
 use tidegate_engine::{Fetched, Fetcher, Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
-    client::{Inbound, Outside, is_of_use},
+    auth::Signed,
+    client::{ClientDialect, Inbound, Outside, is_of_use},
+    dialect::openai_responses::kept,
     host::Prepared,
     hub::{ChatRequest, Source},
     outbound::Outbound,
     reply::Reply,
 };
 
-use super::body::ReplyBody;
+use super::{body::ReplyBody, surface::KeptResponse};
 use crate::{caller::CallerContext, gateway::Gateway};
 
-/// Answers one request.
+/// Answers one request. One that is `signed` is answered if the gateway's key made the signature.
 ///
 /// # Cancel safety
 /// Dropping the future closes the backend and settles the call as given up.
@@ -35,10 +37,10 @@ pub(super) async fn answer(
     context: &CallerContext,
     id: &str,
     outside: Outside,
+    signed: Option<Box<Signed>>,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
     let client = outside.client;
-    let heartbeat = client.heartbeat();
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
     let body = match read(body, &gateway.limits).await {
@@ -50,7 +52,91 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
+    if let Some((signed, key)) = signed.zip(gateway.master_key.as_ref())
+        && let Err(error) = signed.verify(&body, key)
+    {
+        meter.refused(&error);
+        return Err(error);
+    }
     let call = prepare(gateway, id, outside, body, meter).await?;
+    run(gateway, context, call, client).await
+}
+
+/// Answers a request about a response that a backend keeps.
+///
+/// # Cancel safety
+/// Dropping the future closes the backend and settles the call as given up. The response itself goes on, if it runs in the
+/// background.
+pub(super) async fn kept(
+    gateway: &Gateway,
+    context: &CallerContext,
+    id: &str,
+    asked: KeptResponse,
+    body: Incoming,
+) -> Result<Response<ReplyBody>, WireError> {
+    let recorder = Arc::clone(&gateway.recorder);
+    let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
+    // Clients send an empty one at most.
+    match read(body, &gateway.limits).await {
+        Ok(_) => {}
+        Err(Unread::CutShort(error)) => return Err(error),
+        Err(Unread::Refused(error)) => {
+            meter.refused(&error);
+            return Err(error);
+        }
+    }
+    let prepared = keeper(gateway, &asked.id).and_then(|(host, target, own)| {
+        let prepared = target.endpoint.prepare_kept(asked.operation, own, asked.query.as_deref())?;
+        meter.asked(format!("{host}/responses"), prepared.plan.streaming);
+        Ok((Arc::clone(target), prepared))
+    });
+    match prepared {
+        Ok((target, Prepared { outbound, plan, dropped })) => {
+            let reply = plan.reply(id, unix_seconds());
+            let call = Call { target, outbound, reply, meter, streaming: plan.streaming, dropped };
+            run(gateway, context, call, ClientDialect::OpenaiResponses).await
+        }
+        Err(error) => {
+            meter.refused(&error);
+            Err(error)
+        }
+    }
+}
+
+/// The host that keeps a response: its name, itself, and its own id of the response. An id that names none is the only host's that
+/// has the Responses API, if there is one only.
+fn keeper<'g>(
+    gateway: &'g Gateway,
+    marked: &'g str,
+) -> Result<(&'g str, &'g Arc<Target>, &'g str), WireError> {
+    let mut hosts = gateway.targets.hosts().filter(|(_, target)| target.endpoint.has_responses());
+    let named = kept::split(marked);
+    let found = match &named {
+        Some((name, own)) => hosts.find(|(host, _)| host == name).map(|(host, target)| (host, target, *own)),
+        None => match (hosts.next(), hosts.next()) {
+            (Some((host, target)), None) => Some((host, target, marked)),
+            _ => None,
+        },
+    };
+    found.ok_or_else(|| {
+        let why = match named {
+            Some((name, _)) => format!("there is no host {name:?} here that keeps responses"),
+            None => "its id does not say which host keeps it".to_owned(),
+        };
+        let message = format!("the response {marked:?} is not known here: {why}");
+        WireError::new(ErrorClass::NotFound, message)
+            .with_param("response_id")
+            .with_code("response_not_found")
+    })
+}
+
+/// Sends a call, and answers with its reply.
+async fn run(
+    gateway: &Gateway,
+    context: &CallerContext,
+    call: Call,
+    client: ClientDialect,
+) -> Result<Response<ReplyBody>, WireError> {
     let (streaming, dropped) = (call.streaming, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
@@ -62,9 +148,12 @@ pub(super) async fn answer(
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
         }
-        let body =
-            ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
-        return Ok(with_head(body, "text/event-stream; charset=utf-8", head));
+        let body = ReplyBody::stream(
+            exchange,
+            context.clone(),
+            gateway.heartbeat.map(|every| (every, client.heartbeat())),
+        );
+        return Ok(with_head(body, client.stream_type(), head));
     }
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
@@ -92,8 +181,10 @@ pub(super) async fn answer(
         }
         None => ReplyBody::whole(whole),
     };
-    Ok(with_head(body, "application/json", head))
+    Ok(with_head(body, WHOLE_TYPE, head))
 }
+
+const WHOLE_TYPE: &str = "application/json";
 
 /// A call that is ready to be sent.
 struct Call {
@@ -119,7 +210,7 @@ async fn prepare(
         meter.asked(inbound.model.clone(), inbound.stream);
         let (target, model) = gateway.targets.resolve(&inbound.model)?;
         let prepared = match &gateway.fetcher {
-            Some(fetcher) if target.endpoint.takes_bytes_alone(&inbound) => {
+            Some(fetcher) if target.endpoint.takes_bytes_alone(&inbound, model) => {
                 // Boxed: what few calls go through must not make every call's future large.
                 let request = Box::pin(with_media(fetcher, inbound.decode()?)).await?;
                 target.endpoint.prepare_decoded(&inbound, &request, model)?
@@ -167,7 +258,7 @@ fn with_head(body: ReplyBody, content_type: &'static str, head: Head) -> Respons
     *response.headers_mut() = told;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if content_type.starts_with("text/event-stream") {
+    if content_type != WHOLE_TYPE {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         // nginx and its kin buffer unless told not to.
         headers.insert("x-accel-buffering", HeaderValue::from_static("no"));

@@ -14,15 +14,16 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::SystemTime,
 };
 
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::Service};
 use tidegate_engine::{Cause, HangUp, Meter};
-use tidegate_wire::{ErrorClass, WireError, auth::Secret, client::ClientDialect, realtime::offered_key};
+use tidegate_wire::{ErrorClass, WireError, auth::Signed, client::ClientDialect, realtime::offered_key};
 
 pub(crate) use body::ReplyBody;
-use surface::Surface;
+use surface::{KeptResponse, Surface};
 
 use crate::{
     caller::{CallerContext, Running},
@@ -79,17 +80,19 @@ impl ConnectionService {
         let id = call_id();
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
         let surface = Surface::of(&request);
+        let kept = KeptResponse::of(&request);
         let client = Surface::client_of(&request);
         let opens = realtime::is_at(request.uri().path()) && request.method() == Method::GET;
-        let response = match refused_key(gateway, &request).filter(|_| !open) {
-            Some(error) => {
-                if surface.is_some() || opens {
+        let access = if open { Access::Granted } else { access(gateway, surface, &request) };
+        let response = match (access, surface, kept) {
+            (Access::Refused(error), surface, kept) => {
+                if surface.is_some() || kept.is_some() || opens {
                     let recorder = Arc::clone(&gateway.recorder);
                     Meter::start(id.clone(), context.hang_up.clone(), recorder).refused(&error);
                 }
                 respond::error(client, &error)
             }
-            None if opens => {
+            _ if opens => {
                 let gateway = gateway.clone();
                 let opening = realtime::Opening::of(&request);
                 return Box::pin(async move {
@@ -97,18 +100,29 @@ impl ConnectionService {
                     Ok(finish(response, client, &id, running))
                 });
             }
-            None => match surface {
-                Some(surface) => {
-                    let gateway = gateway.clone();
-                    let (asked, body) = surface.take(request, gateway.drop_params);
-                    return Box::pin(async move {
-                        let answered = call::answer(&gateway, &context, &id, asked, body).await;
-                        let response = answered.unwrap_or_else(|error| respond::error(client, &error));
-                        Ok(finish(response, client, &id, running))
-                    });
-                }
-                None => local(gateway, client, &request),
-            },
+            (access, Some(surface), _) => {
+                let gateway = gateway.clone();
+                let signed = match access {
+                    Access::Signed(signed) => Some(signed),
+                    _ => None,
+                };
+                let (asked, body) = surface.take(request, gateway.drop_params);
+                return Box::pin(async move {
+                    let answered = call::answer(&gateway, &context, &id, asked, signed, body).await;
+                    let response = answered.unwrap_or_else(|error| respond::error(client, &error));
+                    Ok(finish(response, client, &id, running))
+                });
+            }
+            (_, None, Some(kept)) => {
+                let gateway = gateway.clone();
+                let body = request.into_body();
+                return Box::pin(async move {
+                    let answered = call::kept(&gateway, &context, &id, kept, body).await;
+                    let response = answered.unwrap_or_else(|error| respond::error(client, &error));
+                    Ok(finish(response, client, &id, running))
+                });
+            }
+            (_, None, None) => local(gateway, client, &request),
         };
         Box::pin(std::future::ready(Ok(finish(response, client, &id, running))))
     }
@@ -166,13 +180,16 @@ fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) 
         },
         (&Method::GET, "/metrics") => respond::metrics(gateway.metrics.encode()),
         (_, path) if Surface::at(path).is_some() => respond::wrong_method(client, "POST"),
+        (_, path) if KeptResponse::method_at(path).is_some() => {
+            respond::wrong_method(client, KeptResponse::method_at(path).unwrap_or_default())
+        }
         (_, "/v1/models" | "/models" | "/healthz" | "/readyz" | "/metrics") => {
             respond::wrong_method(client, "GET")
         }
         (_, path) if realtime::is_at(path) => respond::wrong_method(client, "GET"),
         (method, path) => {
             let message = format!(
-                "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/messages and GET /v1/models are"
+                "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/responses, POST /v1/messages, POST /v1beta/models/MODEL:generateContent, POST /model/MODEL/converse and GET /v1/models are"
             );
             refused(&WireError::new(ErrorClass::NotFound, message).with_code("not_found"))
         }
@@ -189,11 +206,25 @@ fn models(gateway: &Gateway) -> bytes::Bytes {
     serde_json::json!({"object": "list", "data": data}).to_string().into()
 }
 
-/// Why the caller's key is not accepted, if it isn't.
-fn refused_key(gateway: &Gateway, request: &Request<Incoming>) -> Option<WireError> {
-    let expected = gateway.master_key.as_ref()?;
-    let refused = |message| Some(WireError::new(ErrorClass::Unauthorized, message));
+/// Whether a caller may call.
+enum Access {
+    Granted,
+    Refused(WireError),
+    /// It signed its request: whether it has the key shows when the body is there.
+    Signed(Box<Signed>),
+}
+
+fn access(gateway: &Gateway, surface: Option<&Surface>, request: &Request<Incoming>) -> Access {
+    let Some(expected) = &gateway.master_key else { return Access::Granted };
+    let refused = |message| Access::Refused(WireError::new(ErrorClass::Unauthorized, message));
     let headers = request.headers();
+    if surface.is_some_and(Surface::is_signed) {
+        match Signed::read(request.method(), request.uri(), headers, SystemTime::now()) {
+            Some(Ok(signed)) => return Access::Signed(Box::new(signed)),
+            Some(Err(error)) => return Access::Refused(error),
+            None => {}
+        }
+    }
     let bearer = headers.get(header::AUTHORIZATION).map(|value| {
         let value = value.as_bytes();
         value
@@ -203,23 +234,21 @@ fn refused_key(gateway: &Gateway, request: &Request<Incoming>) -> Option<WireErr
     });
     // A browser can't set header fields for a WebSocket.
     let offered = Some(headers).filter(|_| realtime::is_at(request.uri().path())).and_then(offered_key);
-    // Azure's and Anthropic's clients send their key in these.
+    // Azure's, Anthropic's and Google's clients send their key in these, or in the query.
+    let named = OWN_KEYS.iter().find_map(|name| headers.get(*name)).map(|value| value.as_bytes());
+    let query = surface.and_then(|surface| surface.key(request.uri()));
     let given = match bearer {
         Some(Some(key)) => Some(key),
         Some(None) => return refused("the Authorization header is not of the form `Bearer KEY`"),
-        None => headers.get("api-key").or_else(|| headers.get("x-api-key")).map(|value| value.as_bytes()),
+        None => named.or(query.as_deref().map(str::as_bytes)),
     };
     let given = given.or(offered.as_ref().map(|key| key.expose().as_bytes()));
     match given {
         None => refused("no key: send `Authorization: Bearer KEY` with the gateway's master key"),
-        Some(given) if !same(given, expected) => refused("the key is not the gateway's master key"),
-        Some(_) => None,
+        Some(given) if !expected.is(given) => refused("the key is not the gateway's master key"),
+        Some(_) => Access::Granted,
     }
 }
 
-/// Compares in time that depends on the lengths alone.
-fn same(given: &[u8], expected: &Secret) -> bool {
-    let expected = expected.expose().as_bytes();
-    let difference = given.iter().zip(expected).fold(0, |difference, (a, b)| difference | (a ^ b));
-    std::hint::black_box(difference) == 0 && given.len() == expected.len()
-}
+/// Header fields in which a vendor's clients send their key.
+const OWN_KEYS: [&str; 3] = ["api-key", "x-api-key", "x-goog-api-key"];

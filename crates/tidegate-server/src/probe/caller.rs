@@ -102,11 +102,12 @@ struct Expected {
     /// How it begins.
     head: &'static [u8; 12],
     /// What each piece of the answer has once.
-    event: &'static [u8],
+    events: &'static [&'static [u8]],
 }
 
-const STREAM: Expected = Expected { head: b"HTTP/1.1 200", event: b"data: " };
-const SESSION: Expected = Expected { head: b"HTTP/1.1 101", event: b"_text.delta\"" };
+/// Server-sent events, or messages of an event stream.
+const STREAM: Expected = Expected { head: b"HTTP/1.1 200", events: &[b"data: ", b":event-type"] };
+const SESSION: Expected = Expected { head: b"HTTP/1.1 101", events: &[b"_text.delta\""] };
 
 enum Connection {
     Http1(TcpStream),
@@ -186,7 +187,7 @@ impl Caller {
 
     /// Reads until a response has been announced in a session.
     pub(super) async fn read_announcement(&mut self) -> io::Result<Vec<u8>> {
-        self.expected.event = b"response.output_item.added";
+        self.expected.events = &[b"response.output_item.added"];
         self.read(1).await
     }
 
@@ -386,7 +387,8 @@ fn summary(reply: &[u8]) -> String {
 }
 
 fn events(bytes: &[u8], expected: Expected) -> usize {
-    bytes.windows(expected.event.len()).filter(|window| *window == expected.event).count()
+    let count = |mark: &[u8]| bytes.windows(mark.len()).filter(|window| *window == mark).count();
+    expected.events.iter().map(|mark| count(mark)).sum()
 }
 
 async fn send_http2(

@@ -94,7 +94,7 @@ impl Phase {
             Self::AwaitingHeaders | Self::NonStreaming => "headers_delay=60s",
             Self::BeforeFirstToken => "first_token_delay=60s",
             Self::BetweenFrames | Self::Draining => "tokens=100000,interval=5ms",
-            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=6",
+            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=8",
             Self::Stalled => "tokens=100,interval=1ms,stall=3",
             Self::CallerNotReading => "tokens=1000000,interval=0ms,text=4096",
         }
@@ -120,13 +120,16 @@ impl Phase {
 
     /// How many pieces of the stream the caller waits for before it hangs up, so that it has had some of the answer.
     fn frames_first(self, surface: Surface) -> usize {
-        match (self, surface) {
-            (
-                Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled,
-                Surface::Chat | Surface::Realtime,
-            ) => 2,
-            // The message's start, a block's, perhaps a ping.
-            (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, _) => 5,
+        match self {
+            Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled => match surface {
+                Surface::Chat | Surface::Gemini | Surface::Realtime => 2,
+                // The message's start.
+                Surface::Converse => 3,
+                // The message's start, a block's, perhaps a ping.
+                Surface::Messages => 5,
+                // Two events for the response's start, one each for an item's and a part's.
+                Surface::Responses => 6,
+            },
             _ => 0,
         }
     }
@@ -147,26 +150,42 @@ pub enum Surface {
     Messages,
     /// OpenAI's realtime sessions.
     Realtime,
+    /// Google's Gemini API.
+    Gemini,
+    /// Bedrock's Converse.
+    Converse,
+    /// OpenAI's Responses.
+    Responses,
 }
 
 impl Surface {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Chat, Self::Messages, Self::Realtime];
+    pub const ALL: [Self; 6] =
+        [Self::Chat, Self::Responses, Self::Messages, Self::Gemini, Self::Converse, Self::Realtime];
 
     /// Name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "chat",
             Self::Messages => "messages",
+            Self::Responses => "responses",
+            Self::Gemini => "gemini",
+            Self::Converse => "converse",
             Self::Realtime => "realtime",
         }
     }
 
-    pub(crate) fn path(self) -> &'static str {
-        match self {
-            Self::Chat => "/v1/chat/completions",
-            Self::Messages => "/v1/messages",
-            Self::Realtime => "/v1/realtime",
+    /// Where `model` is called for a stream or a whole reply.
+    pub(crate) fn path(self, model: &str, streaming: bool) -> String {
+        match (self, streaming) {
+            (Self::Chat, _) => "/v1/chat/completions".to_owned(),
+            (Self::Responses, _) => "/v1/responses".to_owned(),
+            (Self::Messages, _) => "/v1/messages".to_owned(),
+            (Self::Gemini, true) => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
+            (Self::Gemini, false) => format!("/v1beta/models/{model}:generateContent"),
+            (Self::Converse, true) => format!("/model/{model}/converse-stream"),
+            (Self::Converse, false) => format!("/model/{model}/converse"),
+            (Self::Realtime, _) => "/v1/realtime".to_owned(),
         }
     }
 
@@ -185,8 +204,21 @@ impl Surface {
     }
 }
 
-/// The backends that are simulated.
-pub const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
+/// The backends that are simulated; `responses` is OpenAI by its Responses API.
+pub const BACKENDS: [&str; 9] =
+    ["openai", "azure", "bedrock", CLAUDE_ON_BEDROCK, "anthropic", "gemini", "responses", "cohere", "ollama"];
+
+/// Bedrock with a model that callers of Messages reach by its own API, InvokeModel.
+pub const CLAUDE_ON_BEDROCK: &str = "bedrock-claude";
+
+/// The kind of a simulated backend's host, and the model that is called there.
+pub(crate) fn simulated(backend: &str) -> (&str, &'static str) {
+    match backend {
+        CLAUDE_ON_BEDROCK => ("bedrock", "anthropic.claude-sim"),
+        "responses" => ("openai", "sim"),
+        kind => (kind, "sim"),
+    }
+}
 
 /// What to probe.
 #[derive(Clone, Debug)]
@@ -375,13 +407,13 @@ impl Call {
         let began_ns = tidegate_sim::monotonic_ns();
         let wire = Wire::of(cell.hang_up(), gateway);
         let receive_buffer = (phase == Phase::CallerNotReading).then_some(SMALL_BUFFER);
-        let path = cell.surface().path();
+        let path = cell.surface().path(&model, phase != Phase::NonStreaming);
         let caller = if cell.surface() == Surface::Realtime {
-            let path = session::path(path, &model, phase, &tag);
+            let path = session::path(&path, &model, phase, &tag);
             Caller::open_session(&wire, &path, gateway.key(), receive_buffer).await?
         } else {
             let body = request_body(&model, cell.surface(), phase, &tag);
-            Caller::send(&wire, path, gateway.key(), body, receive_buffer).await?
+            Caller::send(&wire, &path, gateway.key(), body, receive_buffer).await?
         };
         Ok(Self { caller, tag: phase.is_tagged().then_some(tag), began_ns })
     }
@@ -506,14 +538,21 @@ fn request_body(model: &str, surface: Surface, phase: Phase, tag: &str) -> Vec<u
     if phase == Phase::Sending {
         prompt.push_str(&"x".repeat(BIG_REQUEST));
     }
-    let mut body = serde_json::json!({
-        "model": model,
-        "stream": phase != Phase::NonStreaming,
-        "messages": [{"role": "user", "content": prompt}],
-    });
-    if let (Surface::Messages, Some(fields)) = (surface, body.as_object_mut()) {
-        fields.insert("max_tokens".to_owned(), 1024.into());
-    }
+    let stream = phase != Phase::NonStreaming;
+    let messages = || serde_json::json!([{"role": "user", "content": prompt}]);
+    let body = match surface {
+        Surface::Chat => serde_json::json!({"model": model, "stream": stream, "messages": messages()}),
+        Surface::Responses => serde_json::json!({"model": model, "stream": stream, "input": messages()}),
+        Surface::Messages => serde_json::json!({
+            "model": model, "stream": stream, "max_tokens": 1024, "messages": messages(),
+        }),
+        Surface::Converse => {
+            serde_json::json!({"messages": [{"role": "user", "content": [{"text": prompt}]}]})
+        }
+        Surface::Gemini => serde_json::json!({"contents": [{"role": "user", "parts": [{"text": prompt}]}]}),
+        // A session is opened without one.
+        Surface::Realtime => return Vec::new(),
+    };
     body.to_string().into_bytes()
 }
 

@@ -5,11 +5,15 @@
 
 mod anthropic;
 mod bedrock;
+mod bedrock_invoke;
 mod chat;
+mod cohere;
 mod errors;
 mod gemini;
 mod identity;
+mod ollama;
 pub(crate) mod realtime;
+mod responses;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -41,14 +45,28 @@ pub(crate) enum Operation {
     Chat { azure: Option<AzureRoute> },
     /// The list of models in OpenAI's form.
     Models { azure: bool },
+    /// OpenAI's Responses API.
+    Responses { azure: bool },
+    /// A response that is kept.
+    Kept { azure: bool, id: String, operation: responses::Kept },
     /// Anthropic's Messages, or only the count of their tokens.
     Messages { count: bool },
     /// Bedrock's Converse.
     Converse { model: String, streaming: bool },
+    /// Claude by Bedrock's InvokeModel, or only the count of a request's tokens.
+    Invoke { model: String, streaming: bool, count: bool },
+    /// Claude by Vertex AI's rawPredict.
+    RawPredict { model: String, streaming: bool },
     /// Gemini's generateContent, on AI Studio or Vertex AI.
     Generate { model: String, streaming: bool },
     /// A session over WebSocket, of OpenAI or Azure. `sim`: the scenario that its query asks for.
     Realtime { azure: bool, model: String, sim: Option<String> },
+    /// Only the count of its tokens.
+    CountGenerate { model: String },
+    /// Cohere's chat.
+    CohereChat,
+    /// Ollama's chat.
+    OllamaChat,
     /// None of these.
     Unknown { backend: Backend },
 }
@@ -96,6 +114,8 @@ impl Order {
                 Operation::Converse { streaming: true, .. }
                     | Operation::Generate { streaming: true, .. }
                     | Operation::Realtime { .. }
+                    | Operation::Invoke { streaming: true, .. }
+                    | Operation::RawPredict { streaming: true, .. }
             );
         });
         if let Some(tag) = self.scenario.as_ref().ok().and_then(|scenario| scenario.tag.as_deref()) {
@@ -140,13 +160,25 @@ impl Order {
         if let Some(refusal) = self.identity.refusal(backend) {
             return refusal;
         }
+        let counted = match &self.operation {
+            Operation::Invoke { count: true, .. } => bedrock_invoke::counted(body),
+            _ => None,
+        };
+        let body = counted.as_ref().unwrap_or(body);
         let ask = match &self.operation {
             Operation::Realtime { .. } | Operation::Unknown { .. } => return errors::unknown_url(backend),
             Operation::Models { azure } => return chat::models(*azure),
             Operation::Chat { azure } => Ask::chat(body, azure.as_ref()),
+            Operation::Responses { .. } => Ask::responses(body),
+            Operation::Kept { operation, .. } => Ok(Ask::kept(operation)),
             Operation::Messages { .. } => Ask::messages(body),
+            Operation::CohereChat => Ask::cohere(body),
+            Operation::OllamaChat => Ask::ollama(body),
             Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
             Operation::Generate { model, streaming } => Ask::generate(body, model, *streaming),
+            Operation::CountGenerate { model } => Ask::generate(body, model, false),
+            Operation::Invoke { model, streaming, .. } => Ask::hosted(body, model, *streaming, false),
+            Operation::RawPredict { model, streaming } => Ask::hosted(body, model, *streaming, true),
         };
         let ask = match ask {
             Ok(ask) => ask,
@@ -191,10 +223,18 @@ fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) ->
     match operation {
         Operation::Chat { azure: None } => chat::plan(&ask, None, scenario),
         Operation::Chat { azure: Some(route) } => chat::plan(&ask, Some(route), scenario),
+        Operation::Responses { azure } => responses::plan(&ask, *azure, scenario),
+        Operation::Kept { azure, id, operation } => responses::kept(&ask, id, operation, *azure, scenario),
         Operation::Messages { count: false } => anthropic::plan(&ask, scenario),
         Operation::Messages { count: true } => anthropic::count(&ask, scenario),
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
         Operation::Generate { .. } => gemini::plan(&ask, scenario),
+        Operation::CountGenerate { .. } => gemini::count(&ask, scenario),
+        Operation::Invoke { count: false, .. } => bedrock_invoke::plan(&ask, scenario),
+        Operation::Invoke { count: true, .. } => bedrock_invoke::count(&ask, scenario),
+        Operation::RawPredict { .. } => anthropic::plan(&ask, scenario),
+        Operation::CohereChat => cohere::plan(&ask, scenario),
+        Operation::OllamaChat => ollama::plan(&ask, scenario),
         Operation::Models { .. } | Operation::Realtime { .. } | Operation::Unknown { .. } => {
             errors::unknown_url(backend)
         }
@@ -207,6 +247,8 @@ impl Operation {
         let azure = path.starts_with("/openai/");
         match path {
             "/v1/chat/completions" if post => return Self::Chat { azure: None },
+            "/v2/chat" if post => return Self::CohereChat,
+            "/api/chat" if post => return Self::OllamaChat,
             "/v1/messages" if post => return Self::Messages { count: false },
             "/v1/messages/count_tokens" if post => return Self::Messages { count: true },
             "/openai/v1/chat/completions" if post => {
@@ -215,13 +257,22 @@ impl Operation {
             "/v1/realtime" | "/openai/v1/realtime" | "/openai/realtime" if *method == Method::GET => {
                 return Self::of_session(path, query);
             }
+            "/v1/responses" | "/openai/v1/responses" if post => return Self::Responses { azure },
             "/v1/models" | "/openai/v1/models" if *method == Method::GET => return Self::Models { azure },
             _ => {}
+        }
+        let kept =
+            ["/v1/responses/", "/openai/v1/responses/"].iter().find_map(|root| path.strip_prefix(root));
+        if let Some(rest) = kept {
+            return Self::of_kept(method, rest, query, azure);
         }
         if let Some(model) = path.strip_prefix("/model/").filter(|_| post) {
             return Self::of_bedrock(model);
         }
-        if path.starts_with("/v1beta/models/") || path.starts_with("/v1beta1/projects/") {
+        if path.starts_with("/v1beta/models/")
+            || path.starts_with("/v1beta1/projects/")
+            || path.starts_with("/v1/projects/")
+        {
             return Self::of_google(path, query, post);
         }
         let classic = path.strip_prefix("/openai/deployments/");
@@ -249,7 +300,28 @@ impl Operation {
         }
     }
 
+    fn of_kept(method: &Method, rest: &str, query: Option<&str>, azure: bool) -> Self {
+        let (id, action) = rest.split_once('/').map_or((rest, ""), |(id, action)| (id, action));
+        let streaming = query.is_some_and(|query| query.split('&').any(|pair| pair == "stream=true"));
+        let operation = match (method.as_str(), action) {
+            ("GET", "") => responses::Kept::Retrieve { streaming },
+            ("DELETE", "") => responses::Kept::Delete,
+            ("POST", "cancel") => responses::Kept::Cancel,
+            ("GET", "input_items") => responses::Kept::InputItems,
+            _ => return Self::Unknown { backend: if azure { Backend::Azure } else { Backend::Openai } },
+        };
+        Self::Kept { azure, id: decoded(id), operation }
+    }
+
     fn of_bedrock(rest: &str) -> Self {
+        let invoke = |model: &str, streaming, count| Self::Invoke { model: decoded(model), streaming, count };
+        // Of other vendors' models InvokeModel has other bodies, which are not simulated.
+        match rest.rsplit_once('/').filter(|(model, _)| model.contains("claude-")) {
+            Some((model, "invoke")) => return invoke(model, false, false),
+            Some((model, "invoke-with-response-stream")) => return invoke(model, true, false),
+            Some((model, "count-tokens")) => return invoke(model, false, true),
+            _ => {}
+        }
         let (model, streaming) = match (rest.strip_suffix("/converse-stream"), rest.strip_suffix("/converse"))
         {
             (Some(model), _) => (model, true),
@@ -264,12 +336,19 @@ impl Operation {
         let named = path.rsplit_once("/models/").and_then(|(_, rest)| rest.split_once(':'));
         let sse = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
         match named {
+            Some((model, "rawPredict")) if post => {
+                Self::RawPredict { model: decoded(model), streaming: false }
+            }
+            Some((model, "streamRawPredict")) if post => {
+                Self::RawPredict { model: decoded(model), streaming: true }
+            }
             Some((model, "generateContent")) if post => {
                 Self::Generate { model: decoded(model), streaming: false }
             }
             Some((model, "streamGenerateContent")) if post && sse => {
                 Self::Generate { model: decoded(model), streaming: true }
             }
+            Some((model, "countTokens")) if post => Self::CountGenerate { model: decoded(model) },
             _ => Self::Unknown { backend: Backend::Gemini },
         }
     }
@@ -293,9 +372,18 @@ impl Operation {
             Self::Chat { azure: Some(_) }
             | Self::Models { azure: true }
             | Self::Realtime { azure: true, .. } => Backend::Azure,
+            Self::Responses { azure } | Self::Kept { azure, .. } => {
+                if *azure {
+                    Backend::Azure
+                } else {
+                    Backend::Openai
+                }
+            }
             Self::Messages { .. } => Backend::Anthropic,
-            Self::Converse { .. } => Backend::Bedrock,
-            Self::Generate { .. } => Backend::Gemini,
+            Self::Converse { .. } | Self::Invoke { .. } => Backend::Bedrock,
+            Self::Generate { .. } | Self::CountGenerate { .. } | Self::RawPredict { .. } => Backend::Gemini,
+            Self::CohereChat => Backend::Cohere,
+            Self::OllamaChat => Backend::Ollama,
             Self::Unknown { backend } => *backend,
         }
     }
@@ -304,9 +392,12 @@ impl Operation {
     fn model(&self) -> Option<&str> {
         match self {
             Self::Chat { azure: Some(AzureRoute { deployment, .. }) } => deployment.as_deref(),
-            Self::Converse { model, .. } | Self::Generate { model, .. } | Self::Realtime { model, .. } => {
-                Some(model)
-            }
+            Self::Converse { model, .. }
+            | Self::Generate { model, .. }
+            | Self::CountGenerate { model }
+            | Self::Realtime { model, .. }
+            | Self::Invoke { model, .. }
+            | Self::RawPredict { model, .. } => Some(model),
             _ => None,
         }
     }
@@ -362,6 +453,60 @@ impl Ask {
         })
     }
 
+    /// OpenAI's shape as far as it is looked at.
+    fn cohere(body: &[u8]) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        if request.messages.is_none() {
+            return Err("invalid request: messages is required".to_owned());
+        }
+        Ok(Self {
+            model: request.model.ok_or("invalid request: model is required")?,
+            streaming: request.stream.unwrap_or(false),
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/function/name")),
+        })
+    }
+
+    /// OpenAI's shape, too, but that it streams unless told otherwise.
+    fn ollama(body: &[u8]) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        Ok(Self {
+            model: request.model.ok_or("model is required")?,
+            streaming: request.stream.unwrap_or(true),
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/function/name")),
+        })
+    }
+
+    /// Anthropic's body as other clouds have it, which refuse what stands elsewhere. Vertex AI's says whether to stream.
+    fn hosted(body: &[u8], model: &str, streaming: bool, may_stream: bool) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        if request.anthropic_version.is_none() {
+            return Err("anthropic_version: Field required".to_owned());
+        }
+        if request.model.is_some() {
+            return Err("model: Extra inputs are not permitted".to_owned());
+        }
+        if request.stream.is_some() && !may_stream {
+            return Err("stream: Extra inputs are not permitted".to_owned());
+        }
+        if request.messages.is_none() {
+            return Err("messages: Field required".to_owned());
+        }
+        Ok(Self {
+            model: model.to_owned(),
+            streaming,
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/name")),
+        })
+    }
+
     fn converse(body: &[u8], model: &str, streaming: bool) -> Result<Self, String> {
         let request: ConverseRequest<'_> = parse(body)?;
         if request.messages.is_none() {
@@ -396,6 +541,44 @@ impl Ask {
     }
 }
 
+impl Ask {
+    fn responses(body: &[u8]) -> Result<Self, String> {
+        let request: ResponsesRequest<'_> = parse(body)?;
+        if request.input.is_none() {
+            return Err("Missing required parameter: 'input'.".to_owned());
+        }
+        Ok(Self {
+            model: request.model.ok_or("Missing required parameter: 'model'.")?,
+            streaming: request.stream.unwrap_or(false),
+            include_usage: true,
+            padded: true,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/name")),
+        })
+    }
+
+    fn kept(operation: &responses::Kept) -> Self {
+        Self {
+            model: "sim".to_owned(),
+            streaming: matches!(operation, responses::Kept::Retrieve { streaming: true }),
+            include_usage: true,
+            padded: true,
+            prompt: 0,
+            tool: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ResponsesRequest<'a> {
+    model: Option<String>,
+    stream: Option<bool>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
+}
+
 #[derive(Deserialize)]
 struct GenerateRequest<'a> {
     #[serde(borrow)]
@@ -409,6 +592,7 @@ struct ChatRequest<'a> {
     model: Option<String>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
+    anthropic_version: Option<String>,
     #[serde(borrow)]
     messages: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -466,6 +650,10 @@ fn quoted(text: &str) -> String {
 /// The value of a response's `date` header.
 fn date() -> String {
     httpdate::fmt_http_date(SystemTime::now())
+}
+
+fn unix_nanos() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
 }
 
 fn unix_seconds() -> u64 {

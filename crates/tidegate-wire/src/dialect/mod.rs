@@ -6,10 +6,13 @@ pub mod anthropic_messages;
 pub(crate) mod api;
 pub mod bedrock_converse;
 pub(crate) mod claude;
+pub mod cohere_chat;
 pub mod gemini;
 pub(crate) mod object;
+pub mod ollama;
 pub(crate) mod one_call;
 pub mod openai_chat;
+pub mod openai_responses;
 pub(crate) mod parameters;
 
 use crate::{WireError, framing::Frame, hub::Event};

@@ -16,6 +16,7 @@ pub(super) const CHAT: HostRow = HostRow {
     billing_source: BillingSource::Unknown,
     renames: &[],
     lacks: &[],
+    responses: None,
     quirks: &[],
 };
 

@@ -7,7 +7,9 @@ use http::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan};
+use super::{
+    AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan, ResponseFacts, responses::Ask,
+};
 use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
@@ -15,8 +17,9 @@ use crate::{
         answer_tool, anthropic_messages,
         api::{Api, UNSUPPORTED_PARAMETER},
         bedrock_converse::{self, EncodeOptions},
-        gemini,
+        cohere_chat, gemini, ollama,
         openai_chat::{self, RequestShape},
+        openai_responses,
     },
     hub::ChatRequest,
     outbound::Outbound,
@@ -46,8 +49,11 @@ impl Endpoint {
     }
 
     /// Whether media that a caller names by URL have to be fetched for this backend: it takes their bytes alone.
-    pub fn takes_bytes_alone(&self, inbound: &Inbound) -> bool {
-        !inbound.client.is(self.host.dialect) && matches!(self.host.dialect, Dialect::BedrockConverse)
+    /// `model` is the backend's name for the model.
+    pub fn takes_bytes_alone(&self, inbound: &Inbound, model: &str) -> bool {
+        let dialect = self.spoken(inbound.client, model);
+        let translated = inbound.operation == Operation::Generate && !inbound.client.is(dialect);
+        translated && matches!(dialect, Dialect::BedrockConverse | Dialect::Ollama)
     }
 
     fn prepare_as(
@@ -56,18 +62,18 @@ impl Endpoint {
         decoded: Option<&ChatRequest>,
         model: &str,
     ) -> Result<Prepared, WireError> {
-        let dialect = self.host.dialect;
+        let (dialect, read) = self.dialect(inbound, decoded, model)?;
         let relayed = inbound.client.is(dialect);
         if inbound.operation == Operation::CountTokens && !relayed {
             return Err(self.cannot_count());
         }
         let mut dropped = Vec::new();
         let (body, emulation) = if relayed {
-            (self.relayed(inbound, model, &mut dropped)?, Emulation::default())
+            (self.hosted(inbound, dialect, model, &mut dropped)?, Emulation::default())
         } else {
-            match decoded {
-                Some(request) => self.translated(request, model, &mut dropped)?,
-                None => self.translated(&inbound.decode()?, model, &mut dropped)?,
+            match decoded.or(read.as_ref()) {
+                Some(request) => self.translated(request, dialect, model, &mut dropped)?,
+                None => self.translated(&inbound.decode()?, dialect, model, &mut dropped)?,
             }
         };
         let plan = ReplyPlan {
@@ -79,21 +85,70 @@ impl Endpoint {
             choices: answers(Some(inbound.choices), &dropped),
             model: inbound.model.clone(),
             emulation,
+            response: self.response_facts(inbound, relayed),
         };
-        let own = HeaderMap::new();
-        let passed = if relayed { &inbound.headers } else { &own };
-        Ok(Prepared { dropped, ..self.prepared(plan, model, body, passed)? })
+        let passed = if relayed { self.passed(dialect, &inbound.headers) } else { HeaderMap::new() };
+        Ok(Prepared { dropped, ..self.prepared(plan, model, body, &passed)? })
+    }
+
+    /// Header fields of the caller's that go on to a backend which speaks its dialect.
+    fn passed(&self, dialect: Dialect, headers: &HeaderMap) -> HeaderMap {
+        let mut passed = headers.clone();
+        match dialect {
+            // Both stand in the body.
+            Dialect::BedrockInvoke => passed.clear(),
+            // The version stands in the body.
+            Dialect::VertexMessages => {
+                passed.clear();
+                for beta in headers.get_all(&anthropic_messages::BETA_HEADER) {
+                    passed.append(anthropic_messages::BETA_HEADER, beta.clone());
+                }
+            }
+            _ => {}
+        }
+        passed
+    }
+
+    /// The caller's own body, as the cloud wants it that has the API of the caller's dialect.
+    fn hosted(
+        &self,
+        inbound: &Inbound,
+        dialect: Dialect,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<Bytes, WireError> {
+        let body = self.relayed(inbound, dialect, model, dropped)?;
+        let count = inbound.operation == Operation::CountTokens;
+        match dialect {
+            Dialect::BedrockInvoke if count => {
+                anthropic_messages::invoke_count_body(&body, &inbound.headers, model)
+            }
+            Dialect::BedrockInvoke => anthropic_messages::invoke_body(&body, &inbound.headers, model),
+            Dialect::VertexMessages => anthropic_messages::vertex_body(&body, &inbound.headers, count),
+            _ => Ok(body),
+        }
     }
 
     /// The caller's own body, with what this backend needs changed.
-    fn relayed(&self, inbound: &Inbound, model: &str, dropped: &mut Vec<String>) -> Result<Bytes, WireError> {
+    fn relayed(
+        &self,
+        inbound: &Inbound,
+        dialect: Dialect,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<Bytes, WireError> {
+        // What the table says of a host is of its chat completions.
+        let is_chat = dialect == Dialect::OpenaiChat;
+        let continued = self.continued(inbound)?;
         let shape = RelayShape {
             model,
-            stream_options: self.host.dialect == Dialect::OpenaiChat && self.asks_for_usage(),
-            rename_max_tokens: self.renames_max_tokens(model),
-            renames: self.host.renames,
+            stream_options: is_chat && self.asks_for_usage(),
+            rename_max_tokens: is_chat && self.renames_max_tokens(model),
+            renames: if is_chat { self.host.renames } else { &[] },
+            continued: continued.as_deref(),
         };
-        let mut lacking = self.host.lacks.iter().filter(|name| inbound.gives(name));
+        let lacks = if is_chat { self.host.lacks } else { &[] };
+        let mut lacking = lacks.iter().filter(|name| inbound.gives(name));
         let Some(first) = lacking.next() else { return Ok(inbound.relay_body(shape)) };
         if !inbound.drop_params {
             return Err(openai_chat::lacking(self.host.name, first));
@@ -111,20 +166,23 @@ impl Endpoint {
     fn translated(
         &self,
         request: &ChatRequest,
+        dialect: Dialect,
         model: &str,
         dropped: &mut Vec<String>,
     ) -> Result<(Bytes, Emulation), WireError> {
-        let (needed, several_calls) = match self.host.dialect {
-            Dialect::AnthropicMessages => (anthropic_messages::needs_answer_tool(request, model), false),
+        let (needed, several_calls) = match dialect {
+            Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages => {
+                (anthropic_messages::needs_answer_tool(request, model), false)
+            }
             Dialect::BedrockConverse => (bedrock_converse::needs_answer_tool(request, model), true),
-            Dialect::Gemini => (None, true),
-            Dialect::OpenaiChat => (None, false),
+            Dialect::Gemini | Dialect::CohereChat | Dialect::Ollama => (None, true),
+            Dialect::OpenaiChat | Dialect::OpenaiResponses => (None, false),
         };
         let one_call =
             several_calls && request.parallel_tool_calls == Some(false) && !request.tools.is_empty();
         let emulation = Emulation { answer_tool: needed.is_some(), one_call };
         if emulation == Emulation::default() {
-            return Ok((self.encoded(request, model, dropped)?, emulation));
+            return Ok((self.encoded(request, dialect, model, dropped)?, emulation));
         }
         let mut request = request.clone();
         if one_call {
@@ -133,17 +191,18 @@ impl Endpoint {
         if let Some(forcing) = needed {
             request = answer_tool::with_tool(request, forcing, Api(self.host.name))?;
         }
-        Ok((self.encoded(&request, model, dropped)?, emulation))
+        Ok((self.encoded(&request, dialect, model, dropped)?, emulation))
     }
 
     /// The body in the backend's dialect; where the request allows it, without what that can't honour.
     fn encoded(
         &self,
         request: &ChatRequest,
+        dialect: Dialect,
         model: &str,
         dropped: &mut Vec<String>,
     ) -> Result<Bytes, WireError> {
-        let mut refused = match self.encode(request, model) {
+        let mut refused = match self.encode(request, dialect, model) {
             Err(error) if request.drop_params => error,
             encoded => return encoded,
         };
@@ -157,7 +216,7 @@ impl Endpoint {
                 return Err(refused);
             };
             dropped.push(left_out.to_owned());
-            match self.encode(&left, model) {
+            match self.encode(&left, dialect, model) {
                 Err(error) => refused = error,
                 encoded => return encoded,
             }
@@ -179,24 +238,51 @@ impl Endpoint {
     /// # Errors
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
+        let dialect = self.dialect_for(ClientDialect::OpenaiChat, model, || Ask::of(request));
         let mut dropped = Vec::new();
-        let (body, emulation) = self.translated(request, model, &mut dropped)?;
+        let (body, emulation) = self.translated(request, dialect, model, &mut dropped)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
-            dialect: self.host.dialect,
+            dialect,
             streaming: request.stream.is_some(),
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
             choices: answers(request.limits.n, &dropped),
             model: request.model.clone(),
             emulation,
+            response: ResponseFacts::default(),
         };
         Ok(Prepared { dropped, ..self.prepared(plan, model, body, &HeaderMap::new())? })
     }
 
+    /// In which dialect the backend gets a request; and the request, if it had to be decoded to tell.
+    fn dialect(
+        &self,
+        inbound: &Inbound,
+        decoded: Option<&ChatRequest>,
+        model: &str,
+    ) -> Result<(Dialect, Option<ChatRequest>), WireError> {
+        let client = inbound.client;
+        if client == ClientDialect::OpenaiChat {
+            return Ok((self.dialect_for(client, model, || Ask::in_chat(inbound)), None));
+        }
+        let spoken = self.spoken(client, model);
+        if client.is(spoken) {
+            return Ok((spoken, None));
+        }
+        if client == ClientDialect::OpenaiResponses {
+            return Ok((if self.has_responses() { Dialect::OpenaiResponses } else { spoken }, None));
+        }
+        if let Some(request) = decoded {
+            return Ok((self.dialect_for(client, model, || Ask::of(request)), None));
+        }
+        let request = inbound.decode()?;
+        Ok((self.dialect_for(client, model, || Ask::of(&request)), Some(request)))
+    }
+
     /// The body in the backend's dialect.
-    fn encode(&self, request: &ChatRequest, model: &str) -> Result<Bytes, WireError> {
-        match self.host.dialect {
+    fn encode(&self, request: &ChatRequest, dialect: Dialect, model: &str) -> Result<Bytes, WireError> {
+        match dialect {
             Dialect::OpenaiChat => {
                 let foreign_fields = !self.host.has(Quirk::RefusesForeignFields);
                 let shape = RequestShape {
@@ -210,11 +296,26 @@ impl Endpoint {
                 };
                 Ok(openai_chat::encode_request_as(request, self.host.name, shape)?.into())
             }
-            Dialect::AnthropicMessages => {
-                anthropic_messages::encode_request(request, &anthropic_messages::EncodeOptions { model })
+            Dialect::OpenaiResponses => {
+                openai_responses::encode_request(request, &openai_responses::EncodeOptions { model })
+            }
+            Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages => {
+                let options = anthropic_messages::EncodeOptions { model };
+                let body = anthropic_messages::encode_request(request, &options)?;
+                match dialect {
+                    Dialect::BedrockInvoke => {
+                        anthropic_messages::invoke_body(&body, &HeaderMap::new(), model)
+                    }
+                    Dialect::VertexMessages => {
+                        anthropic_messages::vertex_body(&body, &HeaderMap::new(), false)
+                    }
+                    _ => Ok(body),
+                }
             }
             Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model }),
             Dialect::Gemini => gemini::encode_request(request, model),
+            Dialect::CohereChat => cohere_chat::encode_request(request, model),
+            Dialect::Ollama => ollama::encode_request(request, model),
         }
     }
 
@@ -227,32 +328,33 @@ impl Endpoint {
         passed: &HeaderMap,
     ) -> Result<Prepared, WireError> {
         // No encoding protects these: a proxy on the way takes them for steps in the path, and so for another operation.
-        if self.puts_model_in_path() && matches!(model, "." | "..") {
+        if self.puts_model_in_path(plan.dialect) && matches!(model, "." | "..") {
             return Err(
                 WireError::bad_request(format!("Invalid 'model': {model:?} names none.")).with_param("model")
             );
         }
         let outbound = Outbound {
             method: Method::POST,
-            uri: self.uri(model, plan.streaming, plan.operation)?,
-            headers: self.request_headers(plan.streaming, passed),
+            uri: self.uri(plan.dialect, model, plan.streaming, plan.operation)?,
+            headers: self.request_headers(plan.dialect, plan.streaming, passed),
             body,
         };
         Ok(Prepared { outbound, plan, dropped: Vec::new() })
     }
 
-    fn request_headers(&self, streaming: bool, passed: &HeaderMap) -> HeaderMap {
-        let accept = match (self.host.dialect, streaming) {
+    pub(super) fn request_headers(&self, dialect: Dialect, streaming: bool, passed: &HeaderMap) -> HeaderMap {
+        let accept = match (dialect, streaming) {
             (_, false) => "application/json",
-            (Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::Gemini, true) => "text/event-stream",
-            (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
+            (Dialect::BedrockConverse | Dialect::BedrockInvoke, true) => "application/vnd.amazon.eventstream",
+            (Dialect::Ollama, true) => "application/x-ndjson",
+            (_, true) => "text/event-stream",
         };
         let mut headers = self.headers.clone();
         for (name, value) in passed {
             // The operator's word comes first.
             headers.entry(name).or_insert_with(|| value.clone());
         }
-        if self.host.dialect == Dialect::AnthropicMessages {
+        if dialect == Dialect::AnthropicMessages {
             anthropic_messages::pin_version(&mut headers);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -260,13 +362,38 @@ impl Endpoint {
         headers
     }
 
-    pub(super) fn uri(&self, model: &str, streaming: bool, operation: Operation) -> Result<Uri, WireError> {
+    pub(super) fn uri(
+        &self,
+        dialect: Dialect,
+        model: &str,
+        streaming: bool,
+        operation: Operation,
+    ) -> Result<Uri, WireError> {
         let base = self.base_url.trim_end_matches('/');
         let segment = utf8_percent_encode(model, SEGMENT);
-        let text = match (self.host.dialect, self.host.auth) {
+        let text = match (dialect, self.host.auth) {
             (Dialect::BedrockConverse, _) => {
                 let operation = if streaming { "converse-stream" } else { "converse" };
                 format!("{base}/model/{segment}/{operation}")
+            }
+            (Dialect::BedrockInvoke, _) if operation == Operation::CountTokens => {
+                let model = utf8_percent_encode(anthropic_messages::counted_model(model), SEGMENT);
+                format!("{base}/model/{model}/count-tokens")
+            }
+            (Dialect::BedrockInvoke, _) => {
+                let operation = if streaming { "invoke-with-response-stream" } else { "invoke" };
+                format!("{base}/model/{segment}/{operation}")
+            }
+            (Dialect::VertexMessages, _) => {
+                // As its clients call it; generateContent is called in the newer version.
+                let place = base.strip_suffix("/publishers/google").unwrap_or(base);
+                let place = place.replacen("/v1beta1/", "/v1/", 1);
+                let models = format!("{place}/publishers/anthropic/models");
+                match (operation, streaming) {
+                    (Operation::CountTokens, _) => format!("{models}/count-tokens:rawPredict"),
+                    (_, true) => format!("{models}/{segment}:streamRawPredict"),
+                    (_, false) => format!("{models}/{segment}:rawPredict"),
+                }
             }
             (Dialect::AnthropicMessages, _) => {
                 // As some write it, since OpenAI's has it.
@@ -275,10 +402,25 @@ impl Endpoint {
                 format!("{base}/v1/messages{count}")
             }
             (Dialect::Gemini, _) => {
-                let operation = if streaming { "streamGenerateContent?alt=sse" } else { "generateContent" };
+                let operation = match (operation, streaming) {
+                    (Operation::CountTokens, _) => "countTokens",
+                    (_, true) => "streamGenerateContent?alt=sse",
+                    (_, false) => "generateContent",
+                };
                 // As Google's list of models names them.
                 let model = model.strip_prefix("models/").unwrap_or(model);
                 format!("{base}/models/{}:{operation}", utf8_percent_encode(model, SEGMENT))
+            }
+            (Dialect::OpenaiResponses, _) => self.responses_url(""),
+            (Dialect::CohereChat, _) => {
+                // As LiteLLM's users write it, or with the version.
+                let base = base.strip_suffix("/v2/chat").or_else(|| base.strip_suffix("/v2")).unwrap_or(base);
+                format!("{base}/v2/chat")
+            }
+            (Dialect::Ollama, _) => {
+                // Its OpenAI-compatible API is at `/v1`, and many know no other.
+                let base = base.strip_suffix("/v1").or_else(|| base.strip_suffix("/api")).unwrap_or(base);
+                format!("{base}/api/chat")
             }
             (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
             (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
@@ -301,8 +443,7 @@ impl Endpoint {
         if base.ends_with("/models") || base.contains("/openai/deployments/") {
             return format!("{base}/chat/completions{query}");
         }
-        let resource =
-            base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base);
+        let resource = azure_resource(base);
         let surface = match self.dated_version() {
             Some(_) => format!("deployments/{deployment}"),
             None => "v1".to_owned(),
@@ -311,8 +452,16 @@ impl Endpoint {
     }
 
     /// Azure's v1 surface does not, but knows no such model either.
-    fn puts_model_in_path(&self) -> bool {
-        self.host.dialect != Dialect::OpenaiChat || self.host.auth == AuthScheme::Azure
+    fn puts_model_in_path(&self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::OpenaiChat => self.host.auth == AuthScheme::Azure,
+            Dialect::OpenaiResponses | Dialect::CohereChat | Dialect::Ollama => false,
+            Dialect::AnthropicMessages
+            | Dialect::BedrockConverse
+            | Dialect::BedrockInvoke
+            | Dialect::Gemini
+            | Dialect::VertexMessages => true,
+        }
     }
 
     /// Whether the host has to be asked for the usage of a stream, and knows how.
@@ -331,6 +480,11 @@ impl Endpoint {
     fn renames_max_tokens(&self, model: &str) -> bool {
         self.host.has(Quirk::RenamesMaxTokens) && is_reasoning_gpt(model)
     }
+}
+
+/// A base URL without what it may hold of the path.
+pub(super) fn azure_resource(base: &str) -> &str {
+    base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base)
 }
 
 /// How many answers are to be expected.

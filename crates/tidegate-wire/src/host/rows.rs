@@ -18,7 +18,8 @@ pub static HOSTS: &[HostRow] = &[
         variables: keys(&["OPENAI_API_KEY"], &["OPENAI_BASE_URL", "OPENAI_API_BASE"]),
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
-        quirks: &[Quirk::RefusesForeignFields],
+        responses: Some("OpenAI's SDK 3.54"),
+        quirks: &[Quirk::RefusesForeignFields, Quirk::BridgesToResponses],
         ..CHAT
     },
     HostRow {
@@ -32,7 +33,13 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
-        quirks: &[Quirk::RenamesMaxTokens, Quirk::DatesStreamOptions, Quirk::RefusesForeignFields],
+        responses: Some("Microsoft, API version lifecycle; recorded"),
+        quirks: &[
+            Quirk::RenamesMaxTokens,
+            Quirk::DatesStreamOptions,
+            Quirk::RefusesForeignFields,
+            Quirk::BridgesToResponses,
+        ],
         ..CHAT
     },
     HostRow {
@@ -46,6 +53,7 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: BillingSource::Reported("BerriAI/litellm#34147, from AWS's usage report"),
+        quirks: &[Quirk::ServesClaude],
         ..CHAT
     },
     HostRow {
@@ -97,6 +105,17 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: GOOGLE_CHARGES,
+        quirks: &[Quirk::ServesClaude],
+        ..CHAT
+    },
+    HostRow {
+        name: "cohere",
+        aliases: &["cohere_chat"],
+        dialect: Dialect::CohereChat,
+        default_base_url: Some("https://api.cohere.com"),
+        variables: keys(&["CO_API_KEY", "COHERE_API_KEY"], &["CO_API_URL", "COHERE_API_BASE"]),
+        abort_stops_billing: Stops,
+        billing_source: OPENROUTER_LISTS,
         ..CHAT
     },
     HostRow {
@@ -117,6 +136,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: RunsOn,
         billing_source: OPENROUTER_LISTS,
         quirks: &[Quirk::ReportsUsageUnasked, Quirk::NamesReasoningShort],
+        responses: Some("Groq's documentation, Responses API"),
         ..CHAT
     },
     HostRow {
@@ -126,6 +146,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
         quirks: &[Quirk::ReportsUsageUnasked],
+        responses: Some("recorded"),
         ..CHAT
     },
     HostRow {
@@ -135,6 +156,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
         renames: MAX_TOKENS,
+        responses: Some("recorded"),
         ..CHAT
     },
     HostRow {
@@ -164,6 +186,7 @@ pub static HOSTS: &[HostRow] = &[
             "OpenRouter, streaming: it depends on the provider behind it",
         ),
         quirks: &[Quirk::ReportsUsageUnasked, Quirk::NamesReasoningShort],
+        responses: Some("recorded"),
         ..CHAT
     },
     HostRow {
@@ -218,11 +241,19 @@ pub static HOSTS: &[HostRow] = &[
     HostRow {
         name: "ollama",
         aliases: &["ollama_chat"],
-        default_base_url: Some("http://localhost:11434/v1"),
+        dialect: Dialect::Ollama,
+        default_base_url: Some("http://localhost:11434"),
         variables: keys(&["OLLAMA_API_KEY"], &["OLLAMA_API_BASE", "OLLAMA_BASE_URL"]),
         abort_stops_billing: Stops,
         billing_source: CLOSING_CANCELS,
-        quirks: &[Quirk::OwnServer, Quirk::NamesReasoningShort],
+        quirks: &[Quirk::OwnServer],
+        ..CHAT
+    },
+    HostRow {
+        name: "ollama_cloud",
+        dialect: Dialect::Ollama,
+        default_base_url: Some("https://ollama.com"),
+        variables: keys(&["OLLAMA_API_KEY"], &[]),
         ..CHAT
     },
     HostRow {
@@ -234,6 +265,7 @@ pub static HOSTS: &[HostRow] = &[
             "a maintainer in vllm-project/vllm#32442; #54947 saw otherwise",
         ),
         quirks: &[Quirk::OwnServer, Quirk::NamesReasoningShort],
+        responses: Some("vLLM's documentation 0.32, online serving"),
         ..SERVER
     },
     HostRow {
@@ -251,7 +283,12 @@ pub static HOSTS: &[HostRow] = &[
         variables: keys(&["LLAMAFILE_API_KEY"], &["LLAMAFILE_API_BASE"]),
         ..SERVER
     },
-    HostRow { name: "lm_studio", variables: keys(&["LM_STUDIO_API_KEY"], &["LM_STUDIO_API_BASE"]), ..SERVER },
+    HostRow {
+        name: "lm_studio",
+        variables: keys(&["LM_STUDIO_API_KEY"], &["LM_STUDIO_API_BASE"]),
+        responses: Some("LM Studio's documentation, Responses"),
+        ..SERVER
+    },
     HostRow { name: "tgi", variables: keys(&["TGI_API_KEY"], &["TGI_API_BASE"]), ..SERVER },
     HostRow { name: "sglang", variables: keys(&["SGLANG_API_KEY"], &["SGLANG_API_BASE"]), ..SERVER },
     HostRow {

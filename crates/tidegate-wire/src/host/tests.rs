@@ -113,7 +113,7 @@ fn bedrock_encodes_colons_and_slashes_of_a_model_id() {
     assert_eq!(endpoint.base_url, "https://bedrock-runtime.eu-west-1.amazonaws.com");
     let arn = "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.m-v1:0";
     assert_eq!(
-        endpoint.uri(arn, true, Operation::Generate).unwrap(),
+        endpoint.uri(endpoint.host.dialect, arn, true, Operation::Generate).unwrap(),
         "https://bedrock-runtime.eu-west-1.amazonaws.com/model/\
          arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Feu.m-v1%3A0/converse-stream"
     );
@@ -341,4 +341,245 @@ fn anthropic_has_its_path_and_version() {
     let outbound = foundry.prepare(&inbound(body), "claude-sonnet-5").unwrap().outbound;
     assert_eq!(outbound.uri, "https://r.services.ai.azure.com/anthropic/v1/messages");
     assert_eq!(outbound.headers["anthropic-version"], "2026-10-21", "the operator's word counts");
+}
+
+/// A request that reaches only the Responses API, from a caller of any dialect, goes there.
+#[test]
+fn chat_requests_go_to_the_responses_api_where_a_model_takes_them_nowhere_else() {
+    const TOOLS: &str = r#","tools":[{"type":"function","function":{"name":"f"}}]"#;
+    let none = r#","reasoning_effort":"none""#;
+    let low = r#","reasoning_effort":"low""#;
+    let max = r#","reasoning_effort":"max""#;
+    for (model, fields, bridged) in [
+        ("gpt-5-pro", "", true),
+        ("gpt-5.2-pro-2025-12-11", "", true),
+        ("o1-pro", "", true),
+        ("gpt-5.1-codex-max", "", true),
+        ("codex-mini-latest", "", true),
+        ("o3-deep-research", "", true),
+        ("computer-use-preview", "", true),
+        ("gpt-4o", TOOLS, false),
+        ("gpt-35-turbo", TOOLS, false),
+        ("gpt-oss-120b", TOOLS, false),
+        ("gpt-5.1", &format!("{TOOLS}{low}"), false),
+        ("gpt-5.4", TOOLS, false),
+        ("gpt-5.4", low, false),
+        ("gpt-5.4", &format!("{TOOLS}{none}"), false),
+        ("gpt-5.4-2026-03-05", &format!("{TOOLS}{low}"), true),
+        ("gpt-5.4-chat-latest", &format!("{TOOLS}{low}"), false),
+        ("gpt-5.6", "", false),
+        ("gpt-5.6", r#","tools":[]"#, false),
+        ("gpt-5.6-mini", TOOLS, true),
+        ("gpt-5.6-mini", &format!("{TOOLS}{none}"), false),
+        ("gpt-5.10", TOOLS, true),
+        ("gpt-6", TOOLS, true),
+        ("gpt-6-astra", &format!("{TOOLS}{none}"), true),
+        ("gpt-6.1-sol", max, true),
+        ("gpt-6.1-sol", low, false),
+        ("gemini-3-pro", "", false),
+        ("my-deployment", &format!("{TOOLS}{low}"), false),
+    ] {
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
+        for (host, base, chat, responses) in [
+            (
+                "openai",
+                None,
+                "https://api.openai.com/v1/chat/completions",
+                "https://api.openai.com/v1/responses",
+            ),
+            (
+                "azure",
+                Some("https://r.openai.azure.com"),
+                "https://r.openai.azure.com/openai/v1/chat/completions",
+                "https://r.openai.azure.com/openai/v1/responses",
+            ),
+        ] {
+            let prepared = endpoint(host, base, None).prepare(&inbound(&body), model).unwrap();
+            let expected = if bridged { responses } else { chat };
+            assert_eq!(prepared.outbound.uri, expected, "{model} {fields}");
+            assert_eq!(prepared.plan.dialect == Dialect::OpenaiResponses, bridged, "{model} {fields}");
+            let by_hub =
+                endpoint(host, base, None).prepare_hub(&inbound(&body).decode().unwrap(), model).unwrap();
+            assert_eq!(by_hub.outbound.uri, expected, "{model} {fields}");
+        }
+        let elsewhere = endpoint("groq", None, None).prepare(&inbound(&body), model).unwrap();
+        assert_eq!(elsewhere.plan.dialect, Dialect::OpenaiChat, "{model}: no other host has the rule");
+    }
+    let messages = Outside::of(ClientDialect::AnthropicMessages);
+    let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}],"tools":[{"name":"f","input_schema":{}}]}"#;
+    let asked = Inbound::read(messages, body.into()).unwrap();
+    let prepared = endpoint("openai", None, None).prepare(&asked, "gpt-6").unwrap();
+    assert_eq!(prepared.outbound.uri, "https://api.openai.com/v1/responses");
+}
+
+#[test]
+fn an_operator_has_the_last_word_on_the_responses_api() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#;
+    let with = |host: &str, model: &str, when| {
+        let mut endpoint = endpoint(host, None, None);
+        endpoint.responses = when;
+        endpoint.prepare(&inbound(body), model).unwrap().outbound.uri.path().to_owned()
+    };
+    assert_eq!(with("openai", "gpt-5-pro", ResponsesUse::Never), "/v1/chat/completions");
+    assert_eq!(with("openai", "gpt-4o", ResponsesUse::Always), "/v1/responses");
+    assert_eq!(with("xai", "grok-4", ResponsesUse::Always), "/v1/responses");
+}
+
+#[test]
+fn azures_responses_are_on_the_v1_surface_whatever_the_base_url_names() {
+    for (base, version, query) in [
+        ("https://r.openai.azure.com/openai", Some("2024-10-21"), ""),
+        ("https://r.openai.azure.com/openai/deployments/d", Some("2024-10-21"), ""),
+        ("https://r.openai.azure.com/models", Some("2024-05-01-preview"), ""),
+        ("https://r.openai.azure.com/openai/v1", Some("preview"), "?api-version=preview"),
+    ] {
+        let url = endpoint("azure", Some(base), version).responses_url("");
+        assert_eq!(url, format!("https://r.openai.azure.com/openai/v1/responses{query}"), "{base}");
+    }
+}
+
+/// The one rule of which API of a cloud is called.
+#[test]
+fn claude_is_called_by_its_own_api_where_the_caller_speaks_it_or_the_cloud_has_no_other() {
+    use ClientDialect::{AnthropicMessages, OpenaiChat};
+    let profile = "arn:aws:bedrock:eu-west-1:1:application-inference-profile/x1";
+    for (host, client, model, dialect) in [
+        ("bedrock", AnthropicMessages, "eu.anthropic.claude-haiku-4-5-20251001-v1:0", Dialect::BedrockInvoke),
+        ("bedrock", AnthropicMessages, "anthropic.claude-v2", Dialect::BedrockInvoke),
+        ("bedrock", AnthropicMessages, "amazon.nova-pro-v1:0", Dialect::BedrockConverse),
+        ("bedrock", AnthropicMessages, profile, Dialect::BedrockConverse),
+        ("bedrock", OpenaiChat, "anthropic.claude-v2", Dialect::BedrockConverse),
+        ("vertex_ai", AnthropicMessages, "claude-sonnet-4@20250514", Dialect::VertexMessages),
+        ("vertex_ai", OpenaiChat, "claude-sonnet-4@20250514", Dialect::VertexMessages),
+        ("vertex_ai", OpenaiChat, "gemini-3-flash", Dialect::Gemini),
+        ("gemini", AnthropicMessages, "claude-sonnet-5", Dialect::Gemini),
+        ("anthropic", OpenaiChat, "claude-sonnet-5", Dialect::AnthropicMessages),
+        ("openrouter", AnthropicMessages, "anthropic/claude-sonnet-5", Dialect::OpenaiChat),
+    ] {
+        let place = Place { region: Some("eu-west-1"), account: Some("p-1"), ..Place::default() };
+        let endpoint = row(host).unwrap().endpoint_at(place).unwrap();
+        assert_eq!(endpoint.spoken(client, model), dialect, "{host} {client:?} {model}");
+    }
+}
+
+/// A Messages request as a caller's, with header fields of its own.
+fn messages(operation: Operation, headers: &[(&'static str, &'static str)], body: &str) -> Inbound {
+    let outside = Outside {
+        operation,
+        headers: self::headers(headers),
+        ..Outside::of(ClientDialect::AnthropicMessages)
+    };
+    Inbound::read(outside, body.to_owned().into()).unwrap()
+}
+
+#[test]
+fn invoke_model_gets_the_callers_own_body_with_version_and_betas_in_it() {
+    let body = r#"{"model":"x", "stream": true,"max_tokens":9.0,"messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"web_search_20250305","name":"web_search"}]}"#;
+    let inbound = messages(
+        Operation::Generate,
+        &[("anthropic-beta", "a-1, b-2"), ("anthropic-version", "2023-06-01")],
+        body,
+    );
+    let bedrock = endpoint("bedrock", None, None);
+    let model = "eu.anthropic.claude-haiku-4-5-20251001-v1:0";
+    let outbound = bedrock.prepare(&inbound, model).unwrap().outbound;
+    assert_eq!(
+        outbound.uri,
+        "https://bedrock-runtime.eu-west-1.amazonaws.com/model/\
+         eu.anthropic.claude-haiku-4-5-20251001-v1%3A0/invoke-with-response-stream"
+    );
+    assert_eq!(
+        outbound.body,
+        r#"{"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["a-1","b-2"],"max_tokens":9.0,"messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"web_search_20250305","name":"web_search"}]}"#
+    );
+    assert_eq!(outbound.headers["accept"], "application/vnd.amazon.eventstream");
+    assert!(
+        !outbound.headers.contains_key("anthropic-beta")
+            && !outbound.headers.contains_key("anthropic-version")
+    );
+    let version = |headers: &[(&'static str, &'static str)], model: &str, body: &str| {
+        let inbound = messages(Operation::Generate, headers, body);
+        let outbound = bedrock.prepare(&inbound, model).unwrap().outbound;
+        let sent: serde_json::Value = serde_json::from_slice(&outbound.body).unwrap();
+        sent["anthropic_version"].as_str().unwrap().to_owned()
+    };
+    let newer = [("anthropic-version", "2026-10-21")];
+    assert_eq!(version(&newer, "anthropic.claude-sonnet-5", body), "2026-10-21");
+    assert_eq!(version(&newer, model, body), "bedrock-2023-05-31", "a model that has no such version");
+    let own = body.replace("\"model\"", "\"anthropic_version\":\"mine\",\"model\"");
+    assert_eq!(version(&[], model, &own), "mine");
+}
+
+#[test]
+fn bedrock_counts_the_tokens_of_what_would_be_invoked() {
+    let body = r#"{"model":"x","messages":[{"role":"user","content":"Hi"}]}"#;
+    let inbound = messages(Operation::CountTokens, &[], body);
+    let bedrock = endpoint("bedrock", None, None);
+    let prepared = bedrock.prepare(&inbound, "us.anthropic.claude-sonnet-4-20250514-v1:0").unwrap();
+    assert_eq!(
+        prepared.outbound.uri.path(),
+        "/model/anthropic.claude-sonnet-4-20250514-v1%3A0/count-tokens",
+        "a profile is refused (recorded)"
+    );
+    let sent: serde_json::Value = serde_json::from_slice(&prepared.outbound.body).unwrap();
+    let inside = sent["input"]["invokeModel"]["body"].as_str().unwrap();
+    let inside = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, inside).unwrap();
+    assert_eq!(
+        String::from_utf8(inside).unwrap(),
+        r#"{"max_tokens":32000,"anthropic_version":"bedrock-2023-05-31","messages":[{"role":"user","content":"Hi"}]}"#
+    );
+    let mut told = std::collections::VecDeque::new();
+    let mut reply = prepared.plan.reply("id", 1);
+    reply.push(Bytes::from_static(br#"{"inputTokens": 18}"#), &mut told).unwrap();
+    reply.finish(&mut told).unwrap();
+    assert_eq!(Vec::from(told).concat(), br#"{"input_tokens":18}"#);
+    let nova = bedrock.prepare(&inbound, "amazon.nova-pro-v1:0").err().unwrap();
+    assert_eq!((nova.class(), nova.param()), (ErrorClass::BadRequest, Some("model")));
+}
+
+#[test]
+fn vertex_ai_has_claude_at_anthropics_own_place() {
+    let place = Place { region: Some("us-east5"), account: Some("p-1"), ..Place::default() };
+    let vertex = row("vertex_ai").unwrap().endpoint_at(place).unwrap();
+    let models = "https://us-east5-aiplatform.googleapis.com/v1/projects/p-1/locations/us-east5/publishers/anthropic/models";
+    let body = r#"{"model":"x","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let betas = [("anthropic-beta", "a-1"), ("anthropic-version", "2023-06-01")];
+    let outbound =
+        vertex.prepare(&messages(Operation::Generate, &betas, body), "claude-opus-5").unwrap().outbound;
+    assert_eq!(outbound.uri.to_string(), format!("{models}/claude-opus-5:streamRawPredict"));
+    assert_eq!(
+        outbound.body,
+        r#"{"anthropic_version":"vertex-2023-10-16","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#
+    );
+    assert_eq!(outbound.headers["anthropic-beta"], "a-1");
+    assert!(!outbound.headers.contains_key("anthropic-version"));
+    let count =
+        vertex.prepare(&messages(Operation::CountTokens, &[], body), "claude-opus-5").unwrap().outbound;
+    assert_eq!(count.uri.to_string(), format!("{models}/count-tokens:rawPredict"));
+    assert!(String::from_utf8(count.body.to_vec()).unwrap().contains(r#""model":"claude-opus-5""#));
+    // A chat completion is translated into the same.
+    let chat = inbound(r#"{"model":"m","messages":[{"role":"user","content":"Hi"}],"max_tokens":5}"#);
+    let prepared = vertex.prepare(&chat, "claude-opus-5").unwrap();
+    assert_eq!(prepared.outbound.uri.to_string(), format!("{models}/claude-opus-5:rawPredict"));
+    let sent: serde_json::Value = serde_json::from_slice(&prepared.outbound.body).unwrap();
+    assert_eq!((&sent["anthropic_version"], sent.get("model")), (&"vertex-2023-10-16".into(), None));
+    assert_eq!(prepared.plan.dialect, Dialect::VertexMessages);
+}
+
+/// Where a cloud's API takes the caller's own body, nothing of it is changed, so nothing is fetched for it.
+#[test]
+fn media_are_fetched_for_those_who_take_bytes_alone() {
+    let chat = inbound(r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#);
+    let own =
+        messages(Operation::Generate, &[], r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#);
+    for (host, inbound, model, alone) in [
+        ("bedrock", &chat, "anthropic.claude-v2", true),
+        ("bedrock", &own, "anthropic.claude-v2", false),
+        ("bedrock", &own, "amazon.nova-pro-v1:0", true),
+        ("ollama", &chat, "qwen3", true),
+        ("cohere", &chat, "command-a-03-2025", false),
+        ("openai", &chat, "gpt-5", false),
+    ] {
+        assert_eq!(endpoint(host, None, None).takes_bytes_alone(inbound, model), alone, "{host} {model}");
+    }
 }

@@ -3,11 +3,16 @@
 //! The engine drives one [`Reply`] per attempt and never looks inside: whether bytes are relayed or translated, streamed
 //! or whole, is decided when it is made. It holds no socket, so it can't hold on to one.
 
+mod enveloped;
 mod events;
 mod observe;
 mod observe_chat;
+mod observe_converse;
+mod observe_gemini;
 mod observe_messages;
+mod observe_responses;
 mod relay;
+mod relay_frames;
 mod scan;
 mod tally;
 #[cfg(test)]
@@ -19,8 +24,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+pub(crate) use enveloped::Enveloped;
 pub use events::Events;
 pub use relay::Relay;
+pub use relay_frames::FrameRelay;
 pub use translate::Translate;
 pub use whole::WholeRelay;
 
@@ -40,7 +47,8 @@ pub trait Reply: Send {
     fn push(&mut self, chunk: Bytes, items: &mut VecDeque<Self::Item>) -> Result<(), WireError>;
 
     /// The backend's body has ended. Accepted, and then [`Progress::ended`], is a reply
-    /// - whose terminal event was seen: `[DONE]` of an openai-chat stream, `message_stop` of Anthropic's, `metadata` and `messageStop` of a Bedrock stream,
+    /// - whose terminal event was seen: `[DONE]` of an openai-chat stream, `message_stop` of Anthropic's, a response's
+    ///   `completed` or `incomplete`, `metadata` and `messageStop` of a Bedrock stream,
     ///   a whole reply that is one complete JSON document;
     /// - or, in an openai-chat stream that has no `[DONE]`, and in every gemini stream, whose answers have all finished: at least
     ///   one has begun (or Gemini refused the prompt), as many have begun as were asked for, and each of them has its finish

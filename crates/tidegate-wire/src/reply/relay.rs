@@ -13,13 +13,15 @@ use super::{
     Progress, Reply,
     observe::{Observer, Verdict},
     observe_chat::ChatObserver,
+    observe_gemini::GeminiObserver,
     observe_messages::MessagesObserver,
+    observe_responses::ResponsesObserver,
 };
 use crate::{
     WireError,
     framing::{
         MAX_FRAME,
-        sse::{BYTE_ORDER_MARK, LineEnds, is_complete_without_blank_line},
+        sse::{BYTE_ORDER_MARK, LineEnds},
     },
 };
 
@@ -44,6 +46,25 @@ impl Relay<MessagesObserver> {
     /// A relay of Anthropic's Messages.
     pub fn messages() -> Self {
         Self::observed_by(MessagesObserver::default())
+    }
+}
+
+impl Relay<GeminiObserver> {
+    /// A relay of Gemini for a request that asked for `choices` answers, as events or as an array.
+    pub fn gemini(choices: u32, array: bool) -> Self {
+        Self::observed_by(GeminiObserver::new(choices, array))
+    }
+}
+
+impl Relay<ResponsesObserver> {
+    /// A relay of OpenAI's Responses API; `kept_by` is the host that keeps the response, if it is kept.
+    pub fn responses(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::new(kept_by))
+    }
+
+    /// The same for a response that was made before, and is read again.
+    pub fn response_again(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::again(kept_by))
     }
 }
 
@@ -121,7 +142,7 @@ impl<O: Observer> Reply for Relay<O> {
 
     fn finish(&mut self, items: &mut VecDeque<Bytes>) -> Result<(), WireError> {
         let mut held = std::mem::take(&mut self.held);
-        if !self.observer.is_over() && is_complete_without_blank_line(self.first, &held) {
+        if !self.observer.is_over() && self.observer.is_complete(self.first, &held) {
             held.truncate(held.trim_ascii_end().len());
             held.extend_from_slice(b"\n\n");
             match self.judge(&held)? {
@@ -129,6 +150,9 @@ impl<O: Observer> Reply for Relay<O> {
                 Verdict::Replace(bytes) => items.push_back(bytes.into()),
                 Verdict::Withhold => {}
             }
+        } else if held == b"\n" && !self.observer.is_over() {
+            // The LF of a last CRLF that was split.
+            items.push_back(held.into());
         }
         if self.observer.is_over() {
             return Ok(());
