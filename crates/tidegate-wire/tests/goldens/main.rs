@@ -13,7 +13,7 @@ mod requests;
 use std::{collections::VecDeque, fmt::Write as _};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use replies::{Call, Said};
 use requests::Case;
 use serde_json::Value;
@@ -156,8 +156,8 @@ fn exchange(client: ClientDialect, backend: &Backend, case: Case) -> Exchange {
     }
     match &exchange.whole {
         Ok(prepared) if case == Case::Error => {
-            let (status, body) = replies::refusal(prepared.plan.dialect);
-            let error = backend.endpoint().decode_error(status, &HeaderMap::new(), &body);
+            let (status, headers, body) = replies::refusal(prepared.plan.dialect);
+            let error = backend.endpoint().decode_error(status, &headers, &body);
             exchange.whole_told = client.encode_error(&error).to_vec();
             exchange.refused = Some(error);
         }

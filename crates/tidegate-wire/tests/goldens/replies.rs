@@ -6,6 +6,7 @@
 use aws_smithy_eventstream::frame::write_message_to;
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::HeaderMap;
 use serde_json::{Value, json};
 use tidegate_wire::host::Dialect;
 
@@ -71,19 +72,23 @@ pub(crate) fn body(dialect: Dialect, said: &Said, streaming: bool) -> Vec<u8> {
 }
 
 /// A refusal with a status: too much is asked of the backend.
-pub(crate) fn refusal(dialect: Dialect) -> (u16, Vec<u8>) {
+pub(crate) fn refusal(dialect: Dialect) -> (u16, HeaderMap, Vec<u8>) {
+    let mut headers = HeaderMap::new();
     let (status, body) = match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses => (
             503,
             json!({ "error": { "message": OVERLOADED, "type": "server_error", "param": null, "code": null } }),
         ),
         Dialect::AnthropicMessages => (529, messages_error()),
-        Dialect::BedrockConverse | Dialect::BedrockInvoke => (503, json!({ "message": OVERLOADED })),
+        Dialect::BedrockConverse | Dialect::BedrockInvoke => {
+            headers.insert("x-amzn-errortype", http::HeaderValue::from_static("ServiceUnavailableException"));
+            (503, json!({ "message": OVERLOADED }))
+        }
         Dialect::Gemini | Dialect::VertexMessages => (503, gemini_error()),
         Dialect::CohereChat => (503, json!({ "message": OVERLOADED })),
         Dialect::Ollama => (503, json!({ "error": OVERLOADED })),
     };
-    (status, whole(body))
+    (status, headers, whole(body))
 }
 
 fn whole(body: Value) -> Vec<u8> {
