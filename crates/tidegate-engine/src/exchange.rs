@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, header, uri::PathAndQuery};
+use http::{HeaderValue, Request, StatusCode, header, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 use tidegate_wire::{
     WireError,
@@ -45,7 +45,7 @@ impl Engine {
         &'a self,
         target: &'a Target,
         mut outbound: Outbound,
-        reply: Box<dyn Reply<Item = T>>,
+        mut reply: Box<dyn Reply<Item = T>>,
         mut meter: Meter,
     ) -> impl Future<Output = Result<Exchange<T>, WireError>> + 'a {
         async move {
@@ -56,12 +56,24 @@ impl Engine {
                 target.endpoint.host.abort_stops_billing,
                 outbound.body.len(),
             );
-            match self.send(target, &mut outbound, &mut alarm, &mut meter).await {
-                Ok((head, body)) => {
+            let sent = match self.send(target, &mut outbound, &mut alarm, &mut meter).await {
+                Ok((head, body)) if !reply.reads(head.status) => {
+                    Err(Box::pin(refusal(target, head, body, &mut alarm)).await)
+                }
+                sent => sent,
+            };
+            match sent {
+                Ok((mut head, body)) => {
                     alarm.set(Clock::FirstToken, Instant::now(), target.clocks.first_token);
+                    if reply.reads_head() {
+                        let fields = head.headers.into_map();
+                        reply.head(head.status, &fields);
+                        head.headers = Headers::map(fields);
+                    }
                     Ok(Exchange {
                         body,
                         reply,
+                        status: head.status,
                         items: VecDeque::new(),
                         headers: head.headers,
                         alarm,
@@ -133,10 +145,7 @@ impl Engine {
                 )
                 .into());
             };
-            if head.status.is_success() {
-                return Ok((head, body));
-            }
-            return Err(Box::pin(refusal(target, head, body, alarm)).await);
+            return Ok((head, body));
         }
     }
 
@@ -265,6 +274,7 @@ pub struct Exchange<T> {
     body: Body,
     reply: Box<dyn Reply<Item = T>>,
     items: VecDeque<T>,
+    status: StatusCode,
     headers: Headers,
     alarm: Alarm,
     /// [`Clocks::idle`].
@@ -286,6 +296,11 @@ enum State {
 }
 
 impl<T> Exchange<T> {
+    /// The status of the backend's reply. Not one of success only where the reply is passed on whatever it is.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Takes the header fields of the backend's reply. Whoever doesn't want them drops them: they may keep a read buffer.
     pub fn take_headers(&mut self) -> Headers {
         std::mem::replace(&mut self.headers, Headers::none())
@@ -400,7 +415,7 @@ impl<T> Exchange<T> {
         self.body = Body::Ended;
         self.state = State::Over;
         if let Some(meter) = &mut self.meter {
-            meter.complete();
+            meter.answered(self.status.is_success());
         }
         Ok(())
     }
@@ -451,7 +466,7 @@ impl<T> Exchange<T> {
             meter.progressed(self.reply.take_progress());
             if delivered_all {
                 // A caller that leaves after the last frame has completed its call.
-                meter.complete();
+                meter.answered(self.status.is_success());
             }
         }
     }

@@ -6,21 +6,22 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tidegate_config::Limits;
-use tidegate_engine::{Meter, Target};
+use tidegate_engine::{Exchange, Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
-    client::{Inbound, Outside},
+    client::{Inbound, Operation, Outside},
     host::Prepared,
+    operation::{self, Asked, PreparedOperation},
     outbound::Outbound,
     reply::Reply,
 };
 
-use super::body::ReplyBody;
+use super::{body::ReplyBody, route};
 use crate::{caller::CallerContext, gateway::Gateway};
 
 /// Answers one request.
@@ -31,10 +32,9 @@ pub(super) async fn answer(
     gateway: &Gateway,
     context: &CallerContext,
     id: &str,
-    outside: Outside,
+    asked: route::Call,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
-    let heartbeat = outside.client.heartbeat();
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
     let body = match read(body, &gateway.limits).await {
@@ -46,13 +46,20 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
-    let call = prepare(gateway, id, outside, body, meter)?;
-    let streaming = call.streaming;
+    let call = match asked {
+        route::Call::Model(outside) => prepare(gateway, id, outside, body, meter)?,
+        route::Call::Operation(asked) => prepare_operation(gateway, id, asked, body, meter)?,
+    };
+    let form = call.form;
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
-    // Of no use here, and they keep a read buffer.
-    drop(exchange.take_headers());
-    if streaming {
+    // Mostly of no use here, and they keep a read buffer.
+    let headers = exchange.take_headers();
+    if form == Form::Passed {
+        return Ok(passed(exchange, headers.into_map(), context));
+    }
+    drop(headers);
+    if let Form::Stream { heartbeat } = form {
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
         }
@@ -95,7 +102,18 @@ struct Call {
     outbound: Outbound,
     reply: Box<dyn Reply<Item = Bytes>>,
     meter: Meter,
-    streaming: bool,
+    form: Form,
+}
+
+/// What the caller gets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One JSON document.
+    Whole,
+    /// Events, and this sign of life between them.
+    Stream { heartbeat: &'static [u8] },
+    /// What the backend says, as it comes.
+    Passed,
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
@@ -106,6 +124,10 @@ fn prepare(
     body: Bytes,
     mut meter: Meter,
 ) -> Result<Call, WireError> {
+    let heartbeat = outside.client.heartbeat();
+    if outside.operation == Operation::Complete {
+        meter.operation("completions", true);
+    }
     let prepared = Inbound::read(outside, body).and_then(|inbound| {
         meter.asked(inbound.model.clone(), inbound.stream);
         let (target, model) = gateway.targets.resolve(&inbound.model)?;
@@ -114,7 +136,8 @@ fn prepare(
     match prepared {
         Ok((target, Prepared { outbound, plan }, streaming)) => {
             let reply = plan.reply(id, unix_seconds());
-            Ok(Call { target, outbound, reply, meter, streaming })
+            let form = if streaming { Form::Stream { heartbeat } } else { Form::Whole };
+            Ok(Call { target, outbound, reply, meter, form })
         }
         Err(error) => {
             meter.refused(&error);
@@ -123,14 +146,69 @@ fn prepare(
     }
 }
 
+/// The same for what is asked besides chat.
+fn prepare_operation(
+    gateway: &Gateway,
+    id: &str,
+    asked: Asked,
+    body: Bytes,
+    mut meter: Meter,
+) -> Result<Call, WireError> {
+    let operation = asked.operation;
+    meter.operation(operation.name, operation.is_text());
+    let targets = &gateway.targets;
+    let prepared = operation::Request::read(asked, body).and_then(|request| {
+        let named = request.model.clone();
+        meter.asked(named.clone().unwrap_or_default(), request.stream);
+        let (target, model) = match &named {
+            Some(name) => {
+                let (target, model) = targets.resolve(name)?;
+                (target, Some(model))
+            }
+            None => {
+                let has = |target: &Arc<Target>| target.endpoint.has_operation(operation);
+                (targets.host_for(request.host(), has)?, None)
+            }
+        };
+        Ok((Arc::clone(target), target.endpoint.prepare_operation(request, model, id)?))
+    });
+    match prepared {
+        Ok((target, PreparedOperation { outbound, reply, passes })) => {
+            let form = if passes { Form::Passed } else { Form::Whole };
+            Ok(Call { target, outbound, reply, meter, form })
+        }
+        Err(error) => {
+            meter.refused(&error);
+            Err(error)
+        }
+    }
+}
+
+/// A reply with the backend's own status and header fields.
+fn passed(mut exchange: Exchange<Bytes>, headers: HeaderMap, context: &CallerContext) -> Response<ReplyBody> {
+    let status = exchange.status();
+    if let Some(meter) = exchange.meter() {
+        meter.status(status.as_u16());
+    }
+    let mut response = Response::new(ReplyBody::stream(exchange, context.clone(), None));
+    *response.status_mut() = status;
+    let headers = operation::returned_headers(&headers);
+    let media = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let events = media.is_some_and(|media| media.starts_with(b"text/event-stream"));
+    *response.headers_mut() = headers;
+    if events {
+        response.headers_mut().insert(UNBUFFERED, HeaderValue::from_static("no"));
+    }
+    response
+}
+
 fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if content_type.starts_with("text/event-stream") {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        // nginx and its kin buffer unless told not to.
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     }
     response
 }
@@ -203,6 +281,9 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Option<Bytes>, hype
     }
     Ok(Some(if rest.is_empty() { first } else { rest.freeze() }))
 }
+
+/// nginx and its kin buffer unless told not to.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())

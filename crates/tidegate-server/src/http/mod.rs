@@ -5,6 +5,7 @@
 mod body;
 mod call;
 mod respond;
+mod route;
 mod surface;
 
 use std::{
@@ -21,6 +22,7 @@ use tidegate_engine::{Cause, HangUp, Meter};
 use tidegate_wire::{ErrorClass, WireError, auth::Secret, client::ClientDialect};
 
 pub(crate) use body::ReplyBody;
+use route::Route;
 use surface::Surface;
 
 use crate::{
@@ -77,20 +79,20 @@ impl ConnectionService {
         let running = context.begin();
         let id = call_id();
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
-        let surface = Surface::of(&request);
+        let route = Route::at(gateway, request.uri().path()).filter(|route| route.takes(request.method()));
         let client = Surface::client_of(&request);
         let response = match refused_key(gateway, &request).filter(|_| !open) {
             Some(error) => {
-                if surface.is_some() {
+                if route.is_some() {
                     let recorder = Arc::clone(&gateway.recorder);
                     Meter::start(id.clone(), context.hang_up.clone(), recorder).refused(&error);
                 }
                 respond::error(client, &error)
             }
-            None => match surface {
-                Some(surface) => {
+            None => match route {
+                Some(route) => {
                     let gateway = gateway.clone();
-                    let (asked, body) = surface.take(request);
+                    let (asked, body) = route.take(request);
                     return Box::pin(async move {
                         let answered = call::answer(&gateway, &context, &id, asked, body).await;
                         let response = answered.unwrap_or_else(|error| respond::error(client, &error));
@@ -155,11 +157,19 @@ fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) 
             false => respond::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         },
         (&Method::GET, "/metrics") => respond::metrics(gateway.metrics.encode()),
-        (_, path) if Surface::at(path).is_some() => respond::wrong_method(client, "POST"),
         (_, "/v1/models" | "/models" | "/healthz" | "/readyz" | "/metrics") => {
             respond::wrong_method(client, "GET")
         }
         (method, path) => {
+            if let Some(route) = Route::at(gateway, path) {
+                return respond::wrong_method(client, &route.allowed());
+            }
+            if let Some(model) = route::own_model(gateway, path) {
+                return match *method {
+                    Method::GET => respond::json(StatusCode::OK, model_object(&model).to_string().into()),
+                    _ => respond::wrong_method(client, "GET"),
+                };
+            }
             let message = format!(
                 "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/messages and GET /v1/models are"
             );
@@ -170,12 +180,12 @@ fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) 
 
 /// The operator's own names; a host's whole catalogue is the host's to list.
 fn models(gateway: &Gateway) -> bytes::Bytes {
-    let data: Vec<_> = gateway
-        .targets
-        .models()
-        .map(|name| serde_json::json!({"id": name, "object": "model", "created": 0, "owned_by": "tidegate"}))
-        .collect();
+    let data: Vec<_> = gateway.targets.models().map(model_object).collect();
     serde_json::json!({"object": "list", "data": data}).to_string().into()
+}
+
+fn model_object(name: &str) -> serde_json::Value {
+    serde_json::json!({"id": name, "object": "model", "created": 0, "owned_by": "tidegate"})
 }
 
 /// Why the caller's key is not accepted, if it isn't.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
 use tidegate_wire::client::{ClientDialect, Operation, Outside};
@@ -20,11 +20,6 @@ pub(super) struct Surface {
 }
 
 impl Surface {
-    /// The surface that a request calls.
-    pub(super) fn of(request: &Request<Incoming>) -> Option<&'static Self> {
-        Self::at(request.uri().path()).filter(|_| request.method() == Method::POST)
-    }
-
     /// The surface at a path.
     pub(super) fn at(path: &str) -> Option<&'static Self> {
         SURFACES.iter().find(|surface| surface.is_at(path))
@@ -69,7 +64,7 @@ impl Surface {
     fn model_segment<'a>(&self, path: &'a str) -> Option<&'a str> {
         let (before, behind) = self.path.split_once(MODEL)?;
         let model = path.strip_prefix(before)?.strip_suffix(behind)?;
-        (!model.is_empty()).then_some(model)
+        (!model.is_empty() && !model.starts_with('/')).then_some(model)
     }
 }
 
@@ -79,12 +74,16 @@ const fn at(path: &'static str, client: ClientDialect, operation: Operation) -> 
     Surface { path, client, operation, stream: None }
 }
 
-static SURFACES: [Surface; 6] = [
+static SURFACES: [Surface; 10] = [
     at("/v1/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     at("/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     // As Azure's clients call a deployment, which is here a model.
     at("/openai/v1/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     at("/openai/deployments/{model}/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
+    at("/v1/completions", ClientDialect::OpenaiChat, Operation::Complete),
+    at("/completions", ClientDialect::OpenaiChat, Operation::Complete),
+    at("/openai/v1/completions", ClientDialect::OpenaiChat, Operation::Complete),
+    at("/openai/deployments/{model}/completions", ClientDialect::OpenaiChat, Operation::Complete),
     at("/v1/messages", ClientDialect::AnthropicMessages, Operation::Generate),
     at("/v1/messages/count_tokens", ClientDialect::AnthropicMessages, Operation::CountTokens),
 ];

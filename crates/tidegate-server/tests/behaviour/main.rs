@@ -20,6 +20,7 @@ mod http2;
 mod listeners;
 mod messages;
 mod naming;
+mod operations;
 mod passing_on;
 mod paying;
 mod refusals;

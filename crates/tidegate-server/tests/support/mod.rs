@@ -31,6 +31,7 @@ pub(crate) struct Setup {
 #[derive(Default)]
 pub(crate) struct Builder {
     settings: String,
+    hosts: String,
     listen: String,
     clocks: String,
     log: Option<String>,
@@ -44,6 +45,12 @@ impl Builder {
     pub(crate) fn settings(mut self, lines: &str) -> Self {
         self.settings.push_str(lines);
         self.settings.push('\n');
+        self
+    }
+
+    /// Further hosts, a line each.
+    pub(crate) fn hosts(mut self, lines: &str) -> Self {
+        self.hosts.push_str(lines);
         self
     }
 
@@ -98,7 +105,8 @@ impl Builder {
             files = files.path().display(),
             settings = self.settings,
             hosts =
-                hosts(&format!("{}://{backend}", if self.https { "https" } else { "http" }), &self.clocks),
+                hosts(&format!("{}://{backend}", if self.https { "https" } else { "http" }), &self.clocks)
+                    + &self.hosts,
         );
         let config = match tidegate_config::parse("test", &text, &|_| None).into_result() {
             Ok((config, _)) => config,

@@ -9,6 +9,7 @@ mod chat;
 mod errors;
 mod gemini;
 mod identity;
+mod services;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -46,6 +47,8 @@ pub(crate) enum Operation {
     Converse { model: String, streaming: bool },
     /// Gemini's generateContent, on AI Studio or Vertex AI.
     Generate { model: String, streaming: bool },
+    /// Something besides chat.
+    Service(services::Service),
     /// None of these.
     Unknown { backend: Backend },
 }
@@ -116,6 +119,7 @@ impl Order {
             Operation::Messages { .. } => Ask::messages(body),
             Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
             Operation::Generate { model, streaming } => Ask::generate(body, model, *streaming),
+            Operation::Service(service) => service.ask(body),
         };
         let ask = match ask {
             Ok(ask) => ask,
@@ -134,7 +138,7 @@ impl Order {
         }
         match replay.and_then(|replay| replay.plan(backend, &ask.model, &scenario)) {
             Some(recorded) => recorded,
-            None => plan(&self.operation, ask, scenario, call),
+            None => plan(&self, ask, scenario, body, call),
         }
     }
 
@@ -149,7 +153,8 @@ impl Order {
     }
 }
 
-fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) -> Plan {
+fn plan(order: &Order, mut ask: Ask, scenario: Scenario, body: &[u8], call: &Call) -> Plan {
+    let operation = &order.operation;
     ask.prompt = scenario.prompt.map_or(ask.prompt, u64::from);
     call.update(|seen| seen.truth_usage.prompt = ask.prompt);
     let backend = operation.backend();
@@ -164,6 +169,7 @@ fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) ->
         Operation::Messages { count: true } => anthropic::count(&ask, scenario),
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
         Operation::Generate { .. } => gemini::plan(&ask, scenario),
+        Operation::Service(service) => services::plan(service, &ask, body, &order.headers, scenario),
         Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
     }
 }
@@ -181,6 +187,9 @@ impl Operation {
             }
             "/v1/models" | "/openai/v1/models" if *method == Method::GET => return Self::Models { azure },
             _ => {}
+        }
+        if let Some(service) = services::Service::of(method, path, query) {
+            return Self::Service(service);
         }
         if let Some(model) = path.strip_prefix("/model/").filter(|_| post) {
             return Self::of_bedrock(model);
@@ -238,6 +247,7 @@ impl Operation {
             Self::Messages { .. } => Backend::Anthropic,
             Self::Converse { .. } => Backend::Bedrock,
             Self::Generate { .. } => Backend::Gemini,
+            Self::Service(service) => service.backend,
             Self::Unknown { backend } => *backend,
         }
     }
@@ -247,6 +257,7 @@ impl Operation {
         match self {
             Self::Chat { azure: Some(AzureRoute { deployment, .. }) } => deployment.as_deref(),
             Self::Converse { model, .. } | Self::Generate { model, .. } => Some(model),
+            Self::Service(service) => service.model.as_deref(),
             _ => None,
         }
     }

@@ -139,14 +139,22 @@ impl Inbound {
             Some(named) => (checked_model(named)?, ModelPlace::Path(model_place)),
             None => (fields.model(text)?, ModelPlace::Body(model_place.unwrap_or_default())),
         };
-        fields.check_messages()?;
+        let prompts = match operation {
+            Operation::Complete => fields.prompts()?,
+            Operation::Generate | Operation::CountTokens => {
+                fields.check_messages()?;
+                1
+            }
+        };
         let stream = match told {
             Some(told) => told,
             None => optional::<bool>("stream", fields.stream, "a boolean")?.unwrap_or(false),
         };
         // A count is one document, whatever the body says.
-        let stream = stream && operation == Operation::Generate;
+        let stream = stream && operation != Operation::CountTokens;
         let choices = optional::<u32>("n", fields.choices, "a positive integer")?.unwrap_or(1);
+        // There is that number of answers to each prompt.
+        let choices = choices.max(1).saturating_mul(prompts);
         let (include_usage, usage) = match client {
             ClientDialect::OpenaiChat => fields.usage_option(text)?,
             ClientDialect::AnthropicMessages => (true, UsageOption::Absent),
@@ -161,18 +169,7 @@ impl Inbound {
             usage,
         };
         let given = fields.known;
-        Ok(Self {
-            client,
-            operation,
-            headers,
-            model,
-            stream,
-            include_usage,
-            choices: choices.max(1),
-            places,
-            given,
-            body,
-        })
+        Ok(Self { client, operation, headers, model, stream, include_usage, choices, places, given, body })
     }
 
     /// Whether the caller gave this one of its dialect's parameters, and not as null.
@@ -263,7 +260,7 @@ impl Places {
 }
 
 /// Replaces ranges, which are sorted and don't overlap.
-fn splice(body: &[u8], edits: &[(Range<usize>, String)]) -> Bytes {
+pub(crate) fn splice(body: &[u8], edits: &[(Range<usize>, String)]) -> Bytes {
     let grown: usize = edits.iter().map(|(_, text)| text.len()).sum();
     let mut out = Vec::with_capacity(body.len() + grown);
     let mut from = 0;
@@ -284,6 +281,7 @@ const MAX_MODEL: usize = 512;
 struct Fields<'a> {
     model: Option<&'a RawValue>,
     messages: Option<&'a RawValue>,
+    prompt: Option<&'a RawValue>,
     stream: Option<&'a RawValue>,
     stream_options: Option<&'a RawValue>,
     choices: Option<&'a RawValue>,
@@ -321,6 +319,22 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    /// How many prompts legacy completions have: a list holds texts or lists of tokens, or is itself one of tokens.
+    fn prompts(&self) -> Result<u32, WireError> {
+        let Some(raw) = self.prompt else {
+            return Err(WireError::bad_request("Missing required parameter: 'prompt'.")
+                .with_param("prompt")
+                .with_code("missing_required_parameter"));
+        };
+        let several =
+            raw.get().strip_prefix('[').is_some_and(|inside| inside.trim_start().starts_with(['"', '[']));
+        if !several {
+            return Ok(1);
+        }
+        let prompts = serde_json::from_str::<Vec<serde::de::IgnoredAny>>(raw.get());
+        Ok(prompts.map_or(1, |prompts| u32::try_from(prompts.len()).unwrap_or(u32::MAX)))
+    }
+
     fn usage_option(&self, text: &str) -> Result<(bool, UsageOption), WireError> {
         let Some(raw) = self.stream_options else { return Ok((false, UsageOption::Absent)) };
         if raw.get() == "null" {
@@ -351,7 +365,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-fn checked_model(model: String) -> Result<String, WireError> {
+pub(crate) fn checked_model(model: String) -> Result<String, WireError> {
     if model.is_empty() {
         return Err(WireError::bad_request("Invalid 'model': it must not be empty.").with_param("model"));
     }
@@ -371,6 +385,7 @@ fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireErro
         match &*key {
             "model" => fields.model = Some(value),
             "messages" => fields.messages = Some(value),
+            "prompt" => fields.prompt = Some(value),
             "stream" => fields.stream = Some(value),
             "stream_options" => fields.stream_options = Some(value),
             "n" if is_chat => fields.choices = Some(value),
@@ -417,7 +432,7 @@ impl Known {
 
 /// Hands each field of the JSON object `text` to `sink`, whose error is the name of a repeated field. Checks the syntax
 /// of all of it; values are skipped without recursion, so nesting can't overflow the stack.
-fn each_field<'a, F>(text: &'a str, sink: F) -> Result<(), WireError>
+pub(crate) fn each_field<'a, F>(text: &'a str, sink: F) -> Result<(), WireError>
 where
     F: FnMut(std::borrow::Cow<'a, str>, &'a RawValue) -> Result<(), &'static str>,
 {
@@ -493,7 +508,7 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
 }
 
 /// The value, `None` where absent or null.
-fn optional<T: serde::de::DeserializeOwned>(
+pub(crate) fn optional<T: serde::de::DeserializeOwned>(
     name: &'static str,
     raw: Option<&RawValue>,
     expected: &str,
@@ -503,7 +518,7 @@ fn optional<T: serde::de::DeserializeOwned>(
     })
 }
 
-fn wrong_type(name: &str, expected: &str, found: &str, at: Option<(usize, usize)>) -> WireError {
+pub(crate) fn wrong_type(name: &str, expected: &str, found: &str, at: Option<(usize, usize)>) -> WireError {
     let found = match found.as_bytes().first() {
         Some(b'{') => "an object",
         Some(b'[') => "an array",
@@ -519,7 +534,7 @@ fn wrong_type(name: &str, expected: &str, found: &str, at: Option<(usize, usize)
 }
 
 /// Where `part`, a slice of `text`, stands in it.
-fn place(text: &str, part: &str) -> Range<usize> {
+pub(crate) fn place(text: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     start..start + part.len()
 }

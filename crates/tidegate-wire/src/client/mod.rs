@@ -16,8 +16,8 @@ use crate::{
     hub::ChatRequest,
 };
 
-pub(crate) use inbound::RelayShape;
 pub use inbound::{Inbound, Outside};
+pub(crate) use inbound::{RelayShape, checked_model, each_field, optional, place, splice, wrong_type};
 
 /// What a caller speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +36,8 @@ pub enum Operation {
     Generate,
     /// To know how many tokens its prompt has.
     CountTokens,
+    /// The continuation of a text: OpenAI's legacy completions. Only hosts that have them can do it.
+    Complete,
 }
 
 impl ClientDialect {

@@ -2,6 +2,7 @@
 //! requests and decodes replies.
 
 pub mod anthropic_messages;
+pub(crate) mod any_usage;
 pub(crate) mod api;
 pub mod bedrock_converse;
 pub(crate) mod claude;

@@ -20,6 +20,7 @@ use crate::{
     outbound::Outbound,
 };
 
+pub(crate) use prepare::SEGMENT;
 pub use rows::{HOSTS, row};
 
 /// A backend as configured: a host row and the operator's facts about it.
@@ -61,6 +62,10 @@ pub struct HostRow {
     pub renames: &'static [(&'static str, &'static str)],
     /// OpenAI's parameters that it has not: a request with one is refused by name before it is sent.
     pub lacks: &'static [&'static str],
+    /// What it has besides chat.
+    pub services: Services,
+    /// Of OpenAI's operations those that it has not, by name. Servers elsewhere that are called by this name are asked.
+    pub lacks_operations: &'static [&'static str],
     /// In what it differs from its dialect.
     pub quirks: &'static [Quirk],
 }
@@ -113,6 +118,27 @@ pub enum Quirk {
     NamesReasoningShort,
     /// A server of the operator's own: a key is sent if there is one, and a base URL without a path gets `/v1`.
     OwnServer,
+}
+
+/// In whose form a host has what callers use besides chat ([`crate::operation`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Services {
+    /// OpenAI's paths below the base URL.
+    OpenAi,
+    /// The same below `/v1`, whatever the base URL says of it.
+    OpenAiBelowV1,
+    /// The same below a deployment or `/openai/v1`.
+    Azure,
+    /// Google AI Studio's embeddings.
+    Gemini,
+    /// Vertex AI's embeddings.
+    Vertex,
+    /// Embeddings and reranking by InvokeModel.
+    Bedrock,
+    /// Cohere's v2: embeddings and reranking.
+    Cohere,
+    /// Nothing.
+    None,
 }
 
 /// Backend wire formats.

@@ -21,6 +21,12 @@ impl ReplyPlan {
         if self.operation == Operation::CountTokens {
             return Box::new(WholeRelay::count());
         }
+        if self.operation == Operation::Complete {
+            return match self.streaming {
+                true => Box::new(Relay::completions(self.choices, self.include_usage)),
+                false => Box::new(WholeRelay::completions(self.choices)),
+            };
+        }
         if !self.client.is(self.dialect) {
             let Self { streaming, include_usage, model, .. } = self;
             let encoder = self.client.encoder(id, created, model, *streaming, *include_usage);

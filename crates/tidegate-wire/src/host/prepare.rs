@@ -7,7 +7,7 @@ use http::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan};
+use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan, Services};
 use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
@@ -33,6 +33,9 @@ impl Endpoint {
         if inbound.operation == Operation::CountTokens && !relayed {
             return Err(self.cannot_count());
         }
+        if inbound.operation == Operation::Complete && !self.completes() {
+            return Err(self.unsupported("completions"));
+        }
         let body = if relayed {
             if let Some(name) = self.host.lacks.iter().find(|name| inbound.gives(name)) {
                 return Err(openai_chat::lacking(self.host.name, name));
@@ -40,7 +43,7 @@ impl Endpoint {
             inbound.relay_body(RelayShape {
                 model,
                 stream_options: dialect == Dialect::OpenaiChat && self.asks_for_usage(),
-                rename_max_tokens: self.renames_max_tokens(model),
+                rename_max_tokens: inbound.operation == Operation::Generate && self.renames_max_tokens(model),
                 renames: self.host.renames,
             })
         } else {
@@ -57,6 +60,20 @@ impl Endpoint {
         };
         let own = HeaderMap::new();
         self.prepared(plan, model, body, if relayed { &inbound.headers } else { &own })
+    }
+
+    /// Whether it has OpenAI's legacy completions.
+    fn completes(&self) -> bool {
+        self.host.dialect == Dialect::OpenaiChat
+            && matches!(self.host.services, Services::OpenAi | Services::OpenAiBelowV1 | Services::Azure)
+            && !self.host.lacks_operations.contains(&"completions")
+    }
+
+    /// What the host has not, by name.
+    pub(crate) fn unsupported(&self, operation: &str) -> WireError {
+        let name = self.host.name;
+        WireError::bad_request(format!("The host {name} has no operation {operation}."))
+            .with_code("unsupported_operation")
     }
 
     /// An estimate is not made: a program that asks wants to know whether its prompt fits, and without the model's own tokenizer
@@ -173,8 +190,13 @@ impl Endpoint {
                 let model = model.strip_prefix("models/").unwrap_or(model);
                 format!("{base}/models/{}:{operation}", utf8_percent_encode(model, SEGMENT))
             }
-            (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
-            (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
+            (Dialect::OpenaiChat, auth) => {
+                let path = if operation == Operation::Complete { "completions" } else { "chat/completions" };
+                match auth {
+                    AuthScheme::Azure => self.azure_url(path, Some(segment.to_string())),
+                    _ => format!("{base}/{path}"),
+                }
+            }
         };
         text.parse().map_err(|error| {
             WireError::new(
@@ -184,23 +206,27 @@ impl Endpoint {
         })
     }
 
+    /// The URL of `path` at a resource of Azure's. Of what no deployment does there is none.
+    ///
     /// The deployments surface if a dated API version is set, else v1, which knows only undated ones (`preview`). A base URL
     /// may already hold a part of the path, as Azure's portal shows it: `/openai`, `/openai/v1`, a whole deployment, or
     /// `/models` (model inference).
-    fn azure_uri(&self, base: &str, deployment: &str) -> String {
+    pub(crate) fn azure_url(&self, path: &str, deployment: Option<String>) -> String {
+        let base = self.base_url.trim_end_matches('/');
         let version = self.api_version.as_deref();
         let query = version.map(|version| format!("?api-version={}", utf8_percent_encode(version, SEGMENT)));
         let query = query.unwrap_or_default();
         if base.ends_with("/models") || base.contains("/openai/deployments/") {
-            return format!("{base}/chat/completions{query}");
+            return format!("{base}/{path}{query}");
         }
         let resource =
             base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base);
-        let surface = match self.dated_version() {
-            Some(_) => format!("deployments/{deployment}"),
-            None => "v1".to_owned(),
+        let surface = match (self.dated_version(), deployment) {
+            (Some(_), Some(deployment)) => format!("deployments/{deployment}/"),
+            (Some(_), None) => String::new(),
+            (None, _) => "v1/".to_owned(),
         };
-        format!("{resource}/openai/{surface}/chat/completions{query}")
+        format!("{resource}/openai/{surface}{path}{query}")
     }
 
     /// Azure's v1 surface does not, but knows no such model either.
@@ -242,4 +268,4 @@ fn is_reasoning_gpt(model: &str) -> bool {
 }
 
 /// Everything but RFC 3986's unreserved characters: `:` and `/` of model ids and ARNs are encoded.
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

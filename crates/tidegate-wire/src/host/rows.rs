@@ -6,7 +6,7 @@
 
 use super::{
     AbortBilling::{RunsOn, Stops},
-    AuthScheme, BillingSource, Dialect, HostRow, Quirk, Variables,
+    AuthScheme, BillingSource, Dialect, HostRow, Quirk, Services, Variables,
     parts::{CHAT, GOOGLE_CHARGES, MAX_TOKENS, OPENROUTER_LISTS, SERVER, keys},
 };
 
@@ -19,6 +19,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
         quirks: &[Quirk::RefusesForeignFields],
+        lacks_operations: &["rerank", "embed"],
         ..CHAT
     },
     HostRow {
@@ -32,6 +33,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
         quirks: &[Quirk::RenamesMaxTokens, Quirk::DatesStreamOptions, Quirk::RefusesForeignFields],
+        services: Services::Azure,
         ..CHAT
     },
     HostRow {
@@ -45,6 +47,7 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: BillingSource::Reported("BerriAI/litellm#34147, from AWS's usage report"),
+        services: Services::Bedrock,
         ..CHAT
     },
     HostRow {
@@ -58,6 +61,7 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
+        services: Services::None,
         ..CHAT
     },
     // Claude on Microsoft Foundry, at `https://NAME.services.ai.azure.com/anthropic`.
@@ -66,6 +70,7 @@ pub static HOSTS: &[HostRow] = &[
         dialect: Dialect::AnthropicMessages,
         auth: AuthScheme::Anthropic,
         variables: keys(&["ANTHROPIC_FOUNDRY_API_KEY"], &["ANTHROPIC_FOUNDRY_BASE_URL"]),
+        services: Services::None,
         ..CHAT
     },
     HostRow {
@@ -76,6 +81,7 @@ pub static HOSTS: &[HostRow] = &[
         variables: keys(&["GEMINI_API_KEY", "GOOGLE_API_KEY"], &["GEMINI_API_BASE"]),
         abort_stops_billing: RunsOn,
         billing_source: GOOGLE_CHARGES,
+        services: Services::Gemini,
         ..CHAT
     },
     HostRow {
@@ -94,6 +100,22 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: GOOGLE_CHARGES,
+        services: Services::Vertex,
+        ..CHAT
+    },
+    // Chat by the form that it shares with OpenAI.
+    HostRow {
+        name: "cohere",
+        aliases: &["cohere_chat"],
+        default_base_url: Some("https://api.cohere.ai/compatibility/v1"),
+        variables: keys(&["COHERE_API_KEY", "CO_API_KEY"], &["COHERE_API_BASE"]),
+        services: Services::Cohere,
+        ..CHAT
+    },
+    HostRow {
+        name: "jina_ai",
+        default_base_url: Some("https://api.jina.ai/v1"),
+        variables: keys(&["JINA_API_KEY", "JINA_AI_API_KEY"], &["JINA_AI_API_BASE"]),
         ..CHAT
     },
     HostRow {
@@ -220,6 +242,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: CLOSING_CANCELS,
         quirks: &[Quirk::OwnServer, Quirk::NamesReasoningShort],
+        services: Services::OpenAiBelowV1,
         ..CHAT
     },
     HostRow {

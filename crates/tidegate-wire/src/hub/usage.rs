@@ -21,3 +21,10 @@ pub struct Usage {
     /// tiers).
     pub raw: Option<Box<str>>,
 }
+
+impl Usage {
+    /// Of a call that generates nothing.
+    pub(crate) fn of_prompt(tokens: u64) -> Self {
+        Self { prompt_tokens: tokens, total_tokens: tokens, ..Self::default() }
+    }
+}

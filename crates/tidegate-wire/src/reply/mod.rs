@@ -3,10 +3,13 @@
 //! The engine drives one [`Reply`] per attempt and never looks inside: whether bytes are relayed or translated, streamed
 //! or whole, is decided when it is made. It holds no socket, so it can't hold on to one.
 
+mod document;
 mod events;
 mod observe;
 mod observe_chat;
+mod observe_completions;
 mod observe_messages;
+mod pass;
 mod relay;
 mod scan;
 mod tally;
@@ -18,8 +21,12 @@ mod whole;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 
+pub(crate) use document::{Document, ReadDocument};
 pub use events::Events;
+pub(crate) use pass::Ends;
+pub use pass::Pass;
 pub use relay::Relay;
 pub use translate::Translate;
 pub use whole::WholeRelay;
@@ -31,6 +38,19 @@ use crate::{WireError, hub::Usage};
 pub trait Reply: Send {
     /// What the caller gets.
     type Item;
+
+    /// Whether it wants to see the head of the backend's reply. Few do.
+    fn reads_head(&self) -> bool {
+        false
+    }
+
+    /// The head of the backend's reply, before anything is pushed; of a machine that [`Reply::reads_head`].
+    fn head(&mut self, _status: StatusCode, _headers: &HeaderMap) {}
+
+    /// Whether a reply with this status is its to read. Any other is a refusal, and becomes an error.
+    fn reads(&self, status: StatusCode) -> bool {
+        status.is_success()
+    }
 
     /// Takes the next piece of the backend's body, split anywhere, and appends what became complete.
     ///
