@@ -230,7 +230,7 @@ fn host(name: &str, backend: &str, scheme: &str, address: SocketAddr, http: u8) 
         "bedrock" => {
             "base_url: BASE, region: us-east-1, access_key_id: AKIDSIMULATED, secret_access_key: simulated"
         }
-        "anthropic" => "base_url: BASE, api_key: simulated",
+        "anthropic" => "base_url: BASE, api_key: simulated, pass_through: true",
         "gemini" => "base_url: BASE/v1beta, api_key: simulated",
         _ => "base_url: BASE/v1, api_key: simulated",
     };

@@ -9,6 +9,7 @@
 mod caller;
 mod embedded;
 mod report;
+mod surface;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,8 @@ pub use caller::HangUp;
 pub(crate) use caller::{Caller, Wire};
 pub use embedded::Embedded;
 pub use report::{Cell, Report, Unfilled};
+pub(crate) use surface::Request;
+pub use surface::Surface;
 
 /// Where in its life a call is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -115,10 +118,10 @@ impl Phase {
 
     /// How many pieces of the stream the caller waits for before it hangs up, so that it has had some of the answer.
     fn frames_first(self, surface: Surface) -> usize {
-        match (self, surface) {
-            (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, Surface::Chat) => 2,
-            // The message's start, a block's, perhaps a ping.
-            (Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled, _) => 5,
+        match self {
+            Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled => {
+                surface.frames_first()
+            }
             _ => 0,
         }
     }
@@ -127,35 +130,6 @@ impl Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// What a caller speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Surface {
-    /// OpenAI chat completions.
-    Chat,
-    /// Anthropic's Messages.
-    Messages,
-}
-
-impl Surface {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Chat, Self::Messages];
-
-    /// Name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Messages => "messages",
-        }
-    }
-
-    pub(crate) fn path(self) -> &'static str {
-        match self {
-            Self::Chat => "/v1/chat/completions",
-            Self::Messages => "/v1/messages",
-        }
     }
 }
 
@@ -231,7 +205,7 @@ pub async fn run(
     for &surface in &plan.surfaces {
         for &http in &plan.http {
             for backend in &plan.backends {
-                for &phase in &plan.phases {
+                for &phase in plan.phases.iter().filter(|phase| surface.covers(backend, **phase)) {
                     for &hang_up in &plan.hang_ups {
                         wanted.push(Cell::new(backend.clone(), surface, phase, hang_up, http));
                     }
@@ -343,11 +317,11 @@ impl Call {
         let phase = cell.phase();
         let model = gateway.model(cell.backend(), phase, cell.http()).unwrap_or_default();
         let tag = format!("p{}", uuid::Uuid::now_v7().simple());
-        let body = request_body(&model, cell.surface(), phase, &tag);
+        let request = request(&model, cell.surface(), phase, &tag);
         let began_ns = tidegate_sim::monotonic_ns();
         let wire = Wire::of(cell.hang_up(), gateway);
         let receive_buffer = (phase == Phase::CallerNotReading).then_some(SMALL_BUFFER);
-        let caller = Caller::send(&wire, cell.surface().path(), gateway.key(), body, receive_buffer).await?;
+        let caller = Caller::send(&wire, request, gateway.key(), receive_buffer).await?;
         Ok(Self { caller, tag: phase.is_tagged().then_some(tag), began_ns })
     }
 
@@ -456,21 +430,13 @@ async fn observe(
     }
 }
 
-/// A request that tells the simulator what to do, in the one place that every gateway passes on: the prompt.
-fn request_body(model: &str, surface: Surface, phase: Phase, tag: &str) -> Vec<u8> {
+/// A request that tells the simulator what to do.
+fn request(model: &str, surface: Surface, phase: Phase, tag: &str) -> Request {
     let mut prompt = format!("[sim {},tag={tag}]", phase.scenario());
     if phase == Phase::Sending {
         prompt.push_str(&"x".repeat(BIG_REQUEST));
     }
-    let mut body = serde_json::json!({
-        "model": model,
-        "stream": phase != Phase::NonStreaming,
-        "messages": [{"role": "user", "content": prompt}],
-    });
-    if let (Surface::Messages, Some(fields)) = (surface, body.as_object_mut()) {
-        fields.insert("max_tokens".to_owned(), 1024.into());
-    }
-    body.to_string().into_bytes()
+    surface.request(model, phase != Phase::NonStreaming, &prompt)
 }
 
 /// Calls that are brought into their phase together and then cut off one after the other.
