@@ -14,14 +14,17 @@ use tidegate_config::Limits;
 use tidegate_engine::{Exchange, Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
-    client::{Inbound, Operation, Outside},
+    client::{Inbound, Outside},
     host::Prepared,
     operation::{self, Asked, PreparedOperation},
     outbound::Outbound,
     reply::Reply,
 };
 
-use super::{body::ReplyBody, route};
+use super::{
+    body::ReplyBody,
+    route::{self, Route},
+};
 use crate::{caller::CallerContext, gateway::Gateway};
 
 /// Answers one request.
@@ -32,11 +35,13 @@ pub(super) async fn answer(
     gateway: &Gateway,
     context: &CallerContext,
     id: &str,
+    route: Route,
     asked: route::Call,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
+    route.name(&mut meter);
     let body = match read(body, &gateway.limits).await {
         Ok(body) => body,
         // The meter settles as given up. Where the caller left its reading side open, it is told.
@@ -48,7 +53,7 @@ pub(super) async fn answer(
     };
     let call = match asked {
         route::Call::Model(outside) => prepare(gateway, id, outside, body, meter)?,
-        route::Call::Operation(asked) => prepare_operation(gateway, id, asked, body, meter)?,
+        route::Call::Operation(asked) => prepare_operation(gateway, id, *asked, body, meter)?,
     };
     let form = call.form;
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
@@ -125,9 +130,6 @@ fn prepare(
     mut meter: Meter,
 ) -> Result<Call, WireError> {
     let heartbeat = outside.client.heartbeat();
-    if outside.operation == Operation::Complete {
-        meter.operation("completions", true);
-    }
     let prepared = Inbound::read(outside, body).and_then(|inbound| {
         meter.asked(inbound.model.clone(), inbound.stream);
         let (target, model) = gateway.targets.resolve(&inbound.model)?;
@@ -155,7 +157,6 @@ fn prepare_operation(
     mut meter: Meter,
 ) -> Result<Call, WireError> {
     let operation = asked.operation;
-    meter.operation(operation.name, operation.is_text());
     let targets = &gateway.targets;
     let prepared = operation::Request::read(asked, body).and_then(|request| {
         let named = request.model.clone();

@@ -83,9 +83,11 @@ impl ConnectionService {
         let client = Surface::client_of(&request);
         let response = match refused_key(gateway, &request).filter(|_| !open) {
             Some(error) => {
-                if route.is_some() {
+                if let Some(route) = &route {
                     let recorder = Arc::clone(&gateway.recorder);
-                    Meter::start(id.clone(), context.hang_up.clone(), recorder).refused(&error);
+                    let mut meter = Meter::start(id.clone(), context.hang_up.clone(), recorder);
+                    route.name(&mut meter);
+                    meter.refused(&error);
                 }
                 respond::error(client, &error)
             }
@@ -94,7 +96,7 @@ impl ConnectionService {
                     let gateway = gateway.clone();
                     let (asked, body) = route.take(request);
                     return Box::pin(async move {
-                        let answered = call::answer(&gateway, &context, &id, asked, body).await;
+                        let answered = call::answer(&gateway, &context, &id, route, asked, body).await;
                         let response = answered.unwrap_or_else(|error| respond::error(client, &error));
                         Ok(finish(response, client, &id, running))
                     });

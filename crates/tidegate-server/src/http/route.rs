@@ -4,6 +4,7 @@
 use http::{HeaderMap, Method, Request, header};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
+use tidegate_engine::Meter;
 use tidegate_wire::{
     client::Outside,
     operation::{self, Asked, Found, Model, Operation, PASS_THROUGH},
@@ -13,6 +14,7 @@ use super::surface::Surface;
 use crate::gateway::Gateway;
 
 /// What a request's path leads to.
+#[derive(Clone, Copy)]
 pub(super) enum Route {
     Surface(&'static Surface),
     Operation(&'static Operation),
@@ -23,7 +25,8 @@ pub(super) enum Route {
 /// What a call is asked to do.
 pub(super) enum Call {
     Model(Outside),
-    Operation(Asked),
+    /// Few calls are one, and those of the other kind are to stay small.
+    Operation(Box<Asked>),
 }
 
 impl Route {
@@ -57,6 +60,16 @@ impl Route {
             Self::Operation(operation) => operation.methods,
             Self::PassThrough => PASS_THROUGH.methods,
         }
+    }
+
+    /// Notes what a call on it is asked to do.
+    pub(super) fn name(&self, meter: &mut Meter) {
+        let operation = match self {
+            Self::Surface(surface) => return surface.name(meter),
+            Self::Operation(operation) => operation,
+            Self::PassThrough => &PASS_THROUGH,
+        };
+        meter.operation(operation.name, operation.is_text());
     }
 
     /// Of a request no more than the call needs: there is one for each call that runs.
@@ -112,7 +125,7 @@ fn take_operation(request: Request<Incoming>) -> (Call, Incoming) {
         headers: kept_headers(&parts.headers),
         model,
     };
-    (Call::Operation(asked), body)
+    (Call::Operation(Box::new(asked)), body)
 }
 
 fn take_passed(request: Request<Incoming>) -> (Call, Incoming) {
@@ -127,7 +140,7 @@ fn take_passed(request: Request<Incoming>) -> (Call, Incoming) {
         model: None,
         host: Some(host.to_owned()),
     };
-    (Call::Operation(asked), body)
+    (Call::Operation(Box::new(asked)), body)
 }
 
 /// `/openai/v1/models` is `v1/models` of `openai`.

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use http::{HeaderMap, Request};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
+use tidegate_engine::Meter;
 use tidegate_wire::client::{ClientDialect, Operation, Outside};
 
 /// A path at which a model is called.
@@ -31,6 +32,15 @@ impl Surface {
             Some(surface) => surface.client,
             None if request.headers().contains_key("anthropic-version") => ClientDialect::AnthropicMessages,
             None => ClientDialect::OpenaiChat,
+        }
+    }
+
+    /// Notes what a call on it is asked to do, if that is not to generate from messages.
+    pub(super) fn name(&self, meter: &mut Meter) {
+        match self.operation {
+            Operation::Generate => {}
+            Operation::CountTokens => meter.operation("count_tokens", true),
+            Operation::Complete => meter.operation("completions", true),
         }
     }
 

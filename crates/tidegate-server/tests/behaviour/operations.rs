@@ -182,7 +182,7 @@ fn azures_paths_name_the_deployment() {
 }
 
 #[test]
-fn legacy_completions_stream_and_end_as_chat_does() {
+fn o5_legacy_completions_stream_and_end_as_chat_does() {
     let mut setup = Setup::start();
     for host in ["openai", "azure", "openai-h2"] {
         let body = |scenario: &str, stream: bool| json!({ "model": format!("{host}/instruct"), "prompt": format!("[sim {scenario}]"), "stream": stream });
@@ -309,7 +309,7 @@ fn a_form_goes_on_with_the_backends_name_of_the_model_and_the_file_as_it_is() {
 }
 
 #[test]
-fn a_transcription_is_streamed_and_has_to_have_its_last_event() {
+fn o5_a_transcription_is_streamed_and_has_to_have_its_last_event() {
     let mut setup = Setup::start();
     let told = |scenario: &str| {
         form(&[("model", "openai/gpt-4o-transcribe"), ("stream", "true"), ("prompt", scenario)], 10)
@@ -407,7 +407,7 @@ fn one_model_is_told_of_here_or_by_its_host() {
 }
 
 #[test]
-fn a_host_is_passed_through_to_only_if_the_configuration_says_so() {
+fn a17_a_host_is_passed_through_to_only_if_the_configuration_says_so() {
     let (mut setup, _backend) = with_hosts("");
     let headers = "authorization: Bearer mine\r\nx-api-key: mine\r\ncookie: mine=1\r\nx-forwarded-for: 1.2.3.4\r\n\
                    connection: keep-alive, x-hop\r\nx-hop: 1\r\nx-other: kept\r\naccept-encoding: gzip\r\ncontent-type: text/x-tide\r\n";
@@ -473,7 +473,7 @@ fn a_host_is_passed_through_to_only_if_the_configuration_says_so() {
 }
 
 #[test]
-fn a_caller_that_hangs_up_stops_every_operation() {
+fn p1_a_caller_that_hangs_up_stops_every_operation() {
     let (mut setup, backend) = with_hosts("");
     let json_body = |value: Value| (JSON, value.to_string().into_bytes());
     let silent = |tag: &str| format!("[sim headers_delay=60s,tag={tag}]");
@@ -550,4 +550,43 @@ fn a_caller_that_hangs_up_stops_every_operation() {
         assert_eq!(record.outcome, Outcome::ClientGone, "{record:?}");
         assert!(record.hang_up_to_closed.is_some() && record.error.is_none(), "{record:?}");
     }
+}
+
+#[test]
+fn a_caller_that_leaves_while_its_file_arrives_calls_nobody() {
+    let mut setup = Setup::builder().settings("limits: {body: 1MiB}").start();
+    let body = form(&[("model", "openai/whisper-1")], 300_000);
+    let mut caller = setup.connect();
+    let whole = request("POST", "/v1/audio/transcriptions", FORM, &body);
+    caller.send(&whole[..whole.len() / 2]);
+    caller.rst();
+    let records = setup.records.wait(1);
+    assert_eq!(
+        (records[0].outcome, records[0].host, records[0].operation),
+        (Outcome::ClientGone, "", "transcriptions")
+    );
+    assert_eq!(records[0].provenance, Provenance::None);
+    let large = ask(
+        &setup,
+        "POST",
+        "/v1/audio/transcriptions",
+        FORM,
+        &form(&[("model", "openai/whisper-1")], 2_000_000),
+    );
+    assert_eq!(large.status, 413);
+    assert_eq!(setup.finish().len(), 2);
+}
+
+#[test]
+fn a_deadline_ends_what_is_passed_on_as_it_ends_chat() {
+    let mut setup = Setup::builder().clocks("idle: 200ms").start();
+    let body = json!({ "model": "openai/tts", "input": "[sim tokens=9,stall=2]" });
+    let answer = post(&setup, "/v1/audio/speech", &body);
+    assert_eq!(
+        (answer.status, answer.body.len(), answer.whole),
+        (200, 2 * 1024, false),
+        "what came is delivered"
+    );
+    let record = setup.only_record();
+    assert_eq!(record.outcome.name(), "deadline_idle");
 }

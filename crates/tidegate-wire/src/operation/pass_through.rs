@@ -22,9 +22,7 @@ pub fn passed_headers(all: &HeaderMap) -> HeaderMap {
         let left_out = is_hop_by_hop(all, name)
             || CREDENTIALS.contains(&name.as_str())
             || OF_THE_WAY.contains(&name.as_str())
-            || ["x-forwarded-", "x-amz-", "x-tidegate-"]
-                .iter()
-                .any(|start| name.as_str().starts_with(start) && !name.as_str().starts_with(BEDROCK));
+            || ["x-forwarded-", "x-amz-", "x-tidegate-"].iter().any(|start| name.as_str().starts_with(start));
         if !left_out {
             passed.append(name, value.clone());
         }
@@ -115,5 +113,3 @@ const CREDENTIALS: [&str; 6] =
 /// A reply in a coding that was asked for could not be looked at; the rest is the engine's to say.
 const OF_THE_WAY: [&str; 7] =
     ["host", "content-length", "accept-encoding", "expect", "forwarded", "via", "x-real-ip"];
-/// Parameters of InvokeModel, of which none is a credential.
-const BEDROCK: &str = "x-amzn-bedrock-";

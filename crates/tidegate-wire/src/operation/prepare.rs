@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ErrorClass, WireError,
-    host::{Endpoint, SEGMENT, Services},
+    host::{AuthScheme, Endpoint, SEGMENT, Services},
     outbound::Outbound,
     reply::{Document, Ends, Pass, ReadDocument, Reply, WholeRelay},
 };
@@ -68,7 +68,9 @@ impl Endpoint {
         let operation = request.operation();
         let way = match operation.form {
             Form::PassThrough => {
-                let query = request.asked.query.as_deref().map(without_key);
+                // Google's clients put the caller's key there.
+                let ours: &[&str] = if self.host.auth == AuthScheme::Google { &["key"] } else { &[] };
+                let query = request.asked.query.as_deref().map(|query| without(query, ours));
                 let query = query.as_deref().filter(|query| !query.is_empty());
                 let url = pass_through::url(&self.base_url, &request.asked.path, query)?;
                 Way { url, body: request.take_body(None), read: None }
@@ -212,8 +214,8 @@ impl Endpoint {
             _ => format!("{}/{path}", self.base_url),
         };
         // Of a request for a model the query says what the body says, or is Azure's version, which is the operator's.
-        let query =
-            request.asked.query.as_deref().filter(|_| operation.model == Model::None).map(without_ours);
+        let query = request.asked.query.as_deref().filter(|_| operation.model == Model::None);
+        let query = query.map(|query| without(query, &["host", "api-version"]));
         Ok(match query.filter(|query| !query.is_empty()) {
             Some(query) => format!("{url}{}{query}", if url.contains('?') { '&' } else { '?' }),
             None => url,
@@ -240,16 +242,7 @@ fn segment(model: &str) -> Result<String, WireError> {
     Ok(utf8_percent_encode(model, SEGMENT).to_string())
 }
 
-/// A query without what it says to us.
-fn without_ours(query: &str) -> String {
-    without(query, &["host", "api-version"])
-}
-
-/// A query without the key that Google's clients put there.
-fn without_key(query: &str) -> String {
-    without(query, &["key"])
-}
-
+/// A query without parameters that are not the backend's.
 fn without(query: &str, names: &[&str]) -> String {
     let kept = query.split('&').filter(|pair| !names.contains(&pair.split('=').next().unwrap_or_default()));
     kept.collect::<Vec<_>>().join("&")

@@ -269,6 +269,47 @@ fn a_path_that_is_passed_through_can_not_leave_the_base_url() {
 }
 
 #[test]
+fn a_key_in_the_query_is_taken_off_where_googles_clients_put_theirs() {
+    let uri = |host: &str| {
+        let asked = Asked {
+            operation: &PASS_THROUGH,
+            method: Method::GET,
+            path: "models".to_owned(),
+            query: Some("pageSize=5&key=mine".to_owned()),
+            headers: HeaderMap::new(),
+            model: None,
+            host: None,
+        };
+        let request = Request::read(asked, Bytes::new()).unwrap();
+        let prepared = endpoint(host, None).prepare_operation(request, None, "id").unwrap();
+        prepared.outbound.uri.query().unwrap().to_owned()
+    };
+    assert_eq!(uri("gemini"), "pageSize=5");
+    assert_eq!(uri("openai"), "pageSize=5&key=mine");
+}
+
+proptest::proptest! {
+    /// Whatever a caller sends: an error, or a body that is its own but for the model's name.
+    #[test]
+    fn any_form_is_refused_or_goes_on_but_for_the_models_name(
+        pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "--b", "--b--", "\r\n", "\r\n\r\n", "content-disposition: form-data; name=\"model\"", ": ", "name=model", ";", "m", "\0",
+        ]), 0..24),
+    ) {
+        let body = pieces.concat();
+        if let Ok(sent) = form(&body) {
+            let at = (0..=body.len()).find(|at| {
+                let spare = (body.len() + 5).checked_sub(sent.len());
+                let rest = spare.and_then(|spare| body.as_bytes().get(at + spare..));
+                body.as_bytes().get(..*at) == sent.as_bytes().get(..*at) && rest == sent.as_bytes().get(at + 5..)
+                    && sent.as_bytes().get(*at..at + 5) == Some(b"other")
+            });
+            proptest::prop_assert!(at.is_some(), "{:?} became {:?}", body, sent);
+        }
+    }
+}
+
+#[test]
 fn a_callers_credentials_stay_here() {
     let mut all = HeaderMap::new();
     for name in [
