@@ -60,8 +60,9 @@ pub(super) async fn answer(
     context.bound(exchange.due());
     // Mostly of no use here, and they keep a read buffer.
     let headers = exchange.take_headers();
-    if form == Form::Passed {
-        return Ok(passed(exchange, headers.into_map(), context));
+    if let Form::Passed { verbatim } = form {
+        let headers = operation::returned_headers(&headers.into_map(), verbatim);
+        return Ok(passed(exchange, headers, context));
     }
     drop(headers);
     if let Form::Stream { heartbeat } = form {
@@ -118,7 +119,7 @@ enum Form {
     /// Events, and this sign of life between them.
     Stream { heartbeat: &'static [u8] },
     /// What the backend says, as it comes.
-    Passed,
+    Passed { verbatim: bool },
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
@@ -175,7 +176,8 @@ fn prepare_operation(
     });
     match prepared {
         Ok((target, PreparedOperation { outbound, reply, passes })) => {
-            let form = if passes { Form::Passed } else { Form::Whole };
+            let verbatim = operation.is_verbatim();
+            let form = if passes { Form::Passed { verbatim } } else { Form::Whole };
             Ok(Call { target, outbound, reply, meter, form })
         }
         Err(error) => {
@@ -185,7 +187,7 @@ fn prepare_operation(
     }
 }
 
-/// A reply with the backend's own status and header fields.
+/// A reply with the backend's own status, and these of its header fields.
 fn passed(mut exchange: Exchange<Bytes>, headers: HeaderMap, context: &CallerContext) -> Response<ReplyBody> {
     let status = exchange.status();
     if let Some(meter) = exchange.meter() {
@@ -193,7 +195,6 @@ fn passed(mut exchange: Exchange<Bytes>, headers: HeaderMap, context: &CallerCon
     }
     let mut response = Response::new(ReplyBody::stream(exchange, context.clone(), None));
     *response.status_mut() = status;
-    let headers = operation::returned_headers(&headers);
     let media = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
     let events = media.is_some_and(|media| media.starts_with(b"text/event-stream"));
     *response.headers_mut() = headers;

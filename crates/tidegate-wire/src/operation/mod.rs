@@ -107,6 +107,11 @@ impl Operation {
         self.methods != POST
     }
 
+    /// Whether its replies come back as they are, with all that a backend says in their heads.
+    pub fn is_verbatim(&self) -> bool {
+        self.form == Form::PassThrough
+    }
+
     /// Whether the tokens of a request may be guessed from its length: they are text.
     pub fn is_text(&self) -> bool {
         matches!(self.name, "embeddings" | "embed" | "rerank" | "moderations" | "speech")

@@ -30,12 +30,17 @@ pub fn passed_headers(all: &HeaderMap) -> HeaderMap {
     passed
 }
 
-/// Of a backend's header fields those that the caller gets: not what belongs to the connection, nor its length, which is told by
-/// the reply's end, so that it is known whether it had one; nor cookies, which are ours.
-pub fn returned_headers(all: &HeaderMap) -> HeaderMap {
+/// Of a backend's header fields those that the caller gets of a reply that is passed on: of an operation what tells of its content;
+/// of a host that is passed through to all but those of the connection, what its origin says of itself, and cookies, which are
+/// ours. Never the length: the reply's end tells it, so that it is known whether there was one.
+pub fn returned_headers(all: &HeaderMap, verbatim: bool) -> HeaderMap {
     let mut returned = HeaderMap::new();
     for (name, value) in all {
-        if !is_hop_by_hop(all, name) && !matches!(*name, header::SET_COOKIE | header::CONTENT_LENGTH) {
+        let given = match verbatim {
+            true => !is_hop_by_hop(all, name) && !OF_THE_ORIGIN.contains(&name.as_str()),
+            false => OF_THE_CONTENT.contains(&name.as_str()),
+        };
+        if given {
             returned.append(name, value.clone());
         }
     }
@@ -113,3 +118,14 @@ const CREDENTIALS: [&str; 6] =
 /// A reply in a coding that was asked for could not be looked at; the rest is the engine's to say.
 const OF_THE_WAY: [&str; 7] =
     ["host", "content-length", "accept-encoding", "expect", "forwarded", "via", "x-real-ip"];
+/// What would be taken for the gateway's own, and the length.
+const OF_THE_ORIGIN: [&str; 4] = ["set-cookie", "strict-transport-security", "alt-svc", "content-length"];
+const OF_THE_CONTENT: [&str; 7] = [
+    "content-type",
+    "content-disposition",
+    "content-encoding",
+    "content-range",
+    "accept-ranges",
+    "etag",
+    "last-modified",
+];

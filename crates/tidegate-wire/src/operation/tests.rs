@@ -233,6 +233,25 @@ fn each_host_has_operations_at_its_own_address() {
 }
 
 #[test]
+fn a_query_goes_on_without_what_it_says_to_us() {
+    let files = |query: &str| {
+        let asked = Asked {
+            method: Method::GET,
+            query: Some(query.to_owned()),
+            ..asked("/v1/files", "application/json")
+        };
+        let request = Request::read(asked, Bytes::new()).unwrap();
+        let azure = endpoint("azure", Some("https://n.openai.azure.com"));
+        azure.prepare_operation(request, None, "id").unwrap().outbound.uri.to_string()
+    };
+    assert_eq!(
+        files("limit=2&host=azure&api-version=1&after=a"),
+        "https://n.openai.azure.com/openai/v1/files?limit=2&after=a"
+    );
+    assert_eq!(files("host=azure"), "https://n.openai.azure.com/openai/v1/files");
+}
+
+#[test]
 fn a_path_that_is_passed_through_can_not_leave_the_base_url() {
     let url = |base: &str, path: &str| super::pass_through::url(base, path, Some("a=b"));
     for (base, path, expected) in [
