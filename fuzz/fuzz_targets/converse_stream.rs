@@ -13,7 +13,7 @@ use libfuzzer_sys::fuzz_target;
 use tidegate_wire::{
     WireError,
     client::{ClientDialect, Operation},
-    host::{Dialect, ReplyPlan},
+    host::{Dialect, Emulation, ReplyPlan},
     reply::{Progress, Reply},
 };
 
@@ -28,6 +28,7 @@ fuzz_target!(|input: &[u8]| {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
+        emulation: Emulation::default(),
     };
     let events = run(plan.events(), &[&body]);
     let (head, tail) = body.split_at(body.len() * usize::from(*cut) / 256);

@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use tidegate_wire::{
     ErrorClass,
     client::{ClientDialect, Operation},
-    host::{Dialect, ReplyPlan},
+    host::{Dialect, Emulation, ReplyPlan},
     reply::{Progress, Reply},
 };
 
@@ -22,6 +22,7 @@ fuzz_target!(|input: &[u8]| {
         include_usage: true,
         choices: 64,
         model: "m".to_owned(),
+        emulation: Emulation::default(),
     };
     let (relayed, failed, progress) = run(plan.reply("id", 1), input);
     let (_, events_failed, events_progress) = run(plan.events(), input);

@@ -1,5 +1,6 @@
 """What the end-to-end tests share: one simulator and one gateway for those that need none of their own."""
 
+import importlib.util
 import os
 from dataclasses import dataclass, field
 
@@ -8,6 +9,10 @@ import pytest
 
 import recordings
 from processes import KEY, PATIENCE_S, Gateway, Simulator
+
+
+# Runs in an environment of its own.
+collect_ignore = [] if importlib.util.find_spec("litellm") else ["test_litellm.py"]
 
 
 @dataclass

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: set-up, the Rust tests, the end-to-end tests in Python, and one closing line.
+//! `cargo xtask test`: set-up, the Rust tests, the end-to-end tests in Python and Node, and one closing line.
 //!
 //! A set-up step that fails counts as a failed test of that name: it is reported, never skipped silently, and
 //! the other tests still run. The last line, and no other, has the form `N passed, N failed`.
@@ -38,6 +38,7 @@ impl Suite {
         } else {
             println!("--- no {END_TO_END}: no end-to-end tests in Python");
         }
+        self.node_tests(root);
         self.package_tests(root);
     }
 
@@ -48,12 +49,24 @@ impl Suite {
     }
 
     fn end_to_end_tests(&mut self, root: &Path) {
-        let Some(programs) = self.step("Python environment", || environment(root)) else { return };
         let Some(gateway) = self.step("gateway binary", || gateway(root)) else { return };
-        let mut command = Command::new(programs.join("python"));
-        command.args(["-m", "pytest", "-q", "--color=no", END_TO_END]).current_dir(root);
-        command.env("TIDEGATE_BIN", gateway).env("PYTHONUNBUFFERED", "1");
-        self.tests("pytest", &mut command, Tally::pytest_line);
+        for (folder, requirements, tests) in END_TO_END_TESTS {
+            let set_up = || environment(root, folder, requirements);
+            let Some(programs) = self.step("Python environment", set_up) else { continue };
+            let mut command = Command::new(programs.join("python"));
+            command.args(["-m", "pytest", "-q", "--color=no", tests]).current_dir(root);
+            command.env("TIDEGATE_BIN", &gateway).env("PYTHONUNBUFFERED", "1");
+            self.tests(&format!("pytest {tests}"), &mut command, Tally::pytest_line);
+        }
+    }
+
+    fn node_tests(&mut self, root: &Path) {
+        let Some(gateway) = self.step("gateway binary", || gateway(root)) else { return };
+        let Some(()) = self.step("Node packages", || node_packages(root)) else { return };
+        let mut command = Command::new("node");
+        command.args(["--test", "--test-reporter=tap"]).current_dir(root.join(NODE));
+        command.env("TIDEGATE_BIN", gateway);
+        self.tests("node", &mut command, Tally::node_line);
     }
 
     /// The tests of the Python package: all with the FastAPI that it was first reported with, the founding program also
@@ -114,12 +127,25 @@ fn pass_lines_through(command: &mut Command, mut see: impl FnMut(&str)) -> Resul
     Ok(child.wait()?)
 }
 
-fn environment(root: &Path) -> Result<PathBuf> {
+fn environment(root: &Path, folder: &str, requirements: &str) -> Result<PathBuf> {
     if !python::has_interpreter() {
         step::install(&["python3-venv"])?;
     }
-    let requirements = std::fs::read_to_string(root.join(REQUIREMENTS)).context(REQUIREMENTS)?;
-    python::environment(&root.join(".xtask/venv"), &requirements)
+    let wanted = std::fs::read_to_string(root.join(requirements)).with_context(|| requirements.to_owned())?;
+    python::environment(&root.join(folder), &wanted)
+}
+
+/// Exactly what the lock file names; what is there already is kept.
+fn node_packages(root: &Path) -> Result<()> {
+    let folder = root.join(NODE);
+    let lock = std::fs::read_to_string(folder.join("package-lock.json")).context("package-lock.json")?;
+    let marker = folder.join("node_modules/lock.installed");
+    if std::fs::read_to_string(&marker).is_ok_and(|installed| installed == lock) {
+        return Ok(());
+    }
+    step::run("install Node packages", Command::new("npm").args(["ci", "--silent"]).current_dir(&folder))?;
+    std::fs::write(&marker, lock)?;
+    Ok(())
 }
 
 /// The gateway that the end-to-end tests start: the debug build, as in the Rust tests.
@@ -132,15 +158,22 @@ fn gateway(root: &Path) -> Result<PathBuf> {
     Ok(programs.parent().context("xtask has no folder")?.join("tidegate"))
 }
 
-const PROGRAMS: [DebianPackage; 3] = [
+const PROGRAMS: [DebianPackage; 5] = [
     DebianPackage { program: "chromium", package: "chromium" },
     DebianPackage { program: "curl", package: "curl" },
     DebianPackage { program: "nginx", package: "nginx" },
+    DebianPackage { program: "node", package: "nodejs" },
+    DebianPackage { program: "npm", package: "npm" },
 ];
 /// Shows what passing tests print: the number of vectors checked, and what was left out where the corpus is absent.
 const CARGO_TEST: [&str; 5] = ["test", "--workspace", "--no-fail-fast", "--", "--show-output"];
 const END_TO_END: &str = "tests/e2e";
-const REQUIREMENTS: &str = "tests/requirements.txt";
+const NODE: &str = "tests/node";
+/// An environment, what is in it, and the tests to run in it.
+const END_TO_END_TESTS: [(&str, &str, &str); 2] = [
+    (".xtask/venv", "tests/requirements.txt", END_TO_END),
+    (".xtask/venv-litellm", "tests/requirements-litellm.txt", "tests/e2e/test_litellm.py"),
+];
 /// Requirements beside the package's tests, and the tests to run with them.
 const PACKAGE_TESTS: [(&str, &str); 2] = [
     ("requirements.txt", "crates/tidegate-py/tests"),

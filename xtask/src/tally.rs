@@ -33,6 +33,19 @@ impl Tally {
             self.failed += count_before(summary, word);
         }
     }
+
+    /// Counts the closing lines of Node's test runner (`# pass 3`, `# fail 1`, `# cancelled 1`); other lines count nothing.
+    pub(crate) fn node_line(&mut self, line: &str) {
+        let Some((word, count)) = line.strip_prefix("# ").and_then(|closing| closing.split_once(' ')) else {
+            return;
+        };
+        let count = count.parse().unwrap_or(0);
+        match word {
+            "pass" => self.passed += count,
+            "fail" | "cancelled" => self.failed += count,
+            _ => {}
+        }
+    }
 }
 
 /// The number in front of `word`; none is zero.
@@ -79,5 +92,22 @@ mod tests {
         let mut tally = Tally::default();
         tally.pytest_line("7 passed, 1 error in 0.02s");
         assert_eq!(tally, Tally { passed: 7, failed: 1 });
+    }
+
+    #[test]
+    fn node_counts_in_its_closing_lines() {
+        let mut tally = Tally::default();
+        for line in [
+            "ok 3 - pass 7",
+            "    # pass 9",
+            "# tests 6",
+            "# pass 3",
+            "# fail 1",
+            "# cancelled 2",
+            "# skipped 1",
+        ] {
+            tally.node_line(line);
+        }
+        assert_eq!(tally, Tally { passed: 3, failed: 3 });
     }
 }

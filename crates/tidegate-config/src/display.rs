@@ -36,6 +36,7 @@ impl fmt::Display for Config {
             writeln!(f, "  {}: {}", quoted(&model.name), quoted(&model.target))?;
         }
         write_limits(f, &self.limits)?;
+        writeln!(f, "drop_params: {}", self.drop_params)?;
         writeln!(f, "heartbeat: {}", time(self.heartbeat.unwrap_or_default()))?;
         writeln!(f, "user_timeout: {}", time(self.user_timeout))?;
         writeln!(f, "drain: {}", time(self.drain))?;

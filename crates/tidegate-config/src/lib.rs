@@ -64,6 +64,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// Bounds on what callers send.
     pub limits: Limits,
+    /// Whether parameters that a backend can't honour are left out where the caller doesn't say.
+    pub drop_params: bool,
     /// Pause between SSE comments while there is nothing else to send; `None`: no comments.
     pub heartbeat: Option<Duration>,
     /// TCP_USER_TIMEOUT of callers' connections: unacknowledged for this long, the caller is gone.
@@ -90,6 +92,7 @@ impl Default for Config {
             default_host: None,
             models: Vec::new(),
             limits: Limits::default(),
+            drop_params: false,
             heartbeat: Some(Duration::from_secs(15)),
             user_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(30),

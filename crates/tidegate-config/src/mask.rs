@@ -81,7 +81,7 @@ fn is_harmless(path: &[&str]) -> bool {
     matches!(
         path,
         ["listen" | "models" | "limits" | "connect" | "log", ..]
-            | ["heartbeat" | "user_timeout" | "drain" | "workers"]
+            | ["drop_params" | "heartbeat" | "user_timeout" | "drain" | "workers"]
             | ["hosts", _, "clocks", ..]
             | ["hosts", _, "kind" | "base_url" | "api_version" | "region" | "http"]
     )

@@ -86,7 +86,7 @@ impl Reading<'_, '_> {
     fn callers(&mut self, report: &mut Report<'_>) {
         self.master_key(report);
         self.listen(report);
-        self.times_and_workers(report);
+        self.of_every_call(report);
         if let Some(field) = self.section.field("limits") {
             limits(&field, &mut self.config.limits, report);
         }
@@ -195,8 +195,9 @@ impl Reading<'_, '_> {
         Some(TlsFiles { certificate: certificate?, key: key? })
     }
 
-    fn times_and_workers(&mut self, report: &mut Report<'_>) {
+    fn of_every_call(&mut self, report: &mut Report<'_>) {
         let Self { section, config, .. } = self;
+        section.read("drop_params", &mut config.drop_params, report, scalar::boolean);
         section.read("heartbeat", &mut config.heartbeat, report, |text| {
             scalar::duration(text).map(|pause| (pause > Duration::ZERO).then_some(pause))
         });
@@ -304,6 +305,7 @@ const TOP_KEYS: &[&str] = &[
     "default_host",
     "models",
     "limits",
+    "drop_params",
     "heartbeat",
     "user_timeout",
     "drain",

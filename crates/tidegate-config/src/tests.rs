@@ -39,6 +39,7 @@ models:
   openai/gpt-4o: openai/gpt-4o
   arn: bedrock/arn:aws:bedrock:eu-central-1:1:inference-profile/eu.x-v1:0
 limits: { body: 1MiB, header_time: 1s, body_time: 2s, idle_time: 3s, header_bytes: 16KiB }
+drop_params: true
 heartbeat: 0s
 user_timeout: 61s
 drain: 0s
@@ -110,7 +111,7 @@ fn every_key_is_read() {
     assert_eq!(host(4).base_url.as_deref(), Some("http://127.0.0.1:8000/v1"));
     assert_eq!(host(4).key, Key::None);
     assert_eq!((config.limits.body, config.limits.header_bytes), (1 << 20, 16 << 10));
-    assert_eq!((config.heartbeat, config.drain), (None, Duration::ZERO));
+    assert_eq!((config.drop_params, config.heartbeat, config.drain), (true, None, Duration::ZERO));
     assert_eq!((config.connect.proxy_from_env, config.workers), (false, 3));
     assert_eq!(config.connect.user_timeout, Duration::from_secs(8));
     assert_eq!(config.log.file, Some("/var/log/${it} \"1\".log".into()));
@@ -123,6 +124,7 @@ fn what_is_left_out_has_its_documented_default() {
     assert_eq!(config.listen.len(), 1);
     assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:4000");
     assert!(config.listen[0].http.http1 && config.listen[0].http.http2 && !config.listen[0].half_close);
+    assert!(!config.drop_params);
     assert_eq!(config.heartbeat, Some(Duration::from_secs(15)));
     assert_eq!((config.limits.body, config.limits.header_bytes), (32 << 20, 64 << 10));
     assert_eq!(config.user_timeout, Duration::from_secs(60));

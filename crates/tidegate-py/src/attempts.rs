@@ -5,10 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::{Map, Value};
 use tidegate::{ChatRequest, ChatResponse, ChatStream, Client, Error, ErrorClass, Host, Retry};
-
-use crate::host;
 
 /// What a call is to do.
 pub(crate) struct Plan {
@@ -24,8 +21,6 @@ pub(crate) struct Candidate {
     pub(crate) host: Host,
     pub(crate) request: ChatRequest,
     pub(crate) origin: Origin,
-    /// The request's fields, if those that the backend does not know are to be left out.
-    pub(crate) droppable: Option<Map<String, Value>>,
 }
 
 /// Who answers, as far as the caller is told.
@@ -61,9 +56,9 @@ pub(crate) struct Failure {
 pub(crate) async fn open(client: Client, plan: Plan) -> Result<Opened, Failure> {
     let Plan { candidates, retries, streaming } = plan;
     let mut last = None;
-    for mut candidate in candidates {
+    for candidate in candidates {
         for attempt in 0..=retries {
-            match candidate.ask_for_what_it_knows(&client, streaming).await {
+            match candidate.ask(&client, streaming).await {
                 Ok(opened) => return Ok(opened),
                 Err(error) => {
                     let again = error.retry() == Retry::BeforeFirstByte && attempt < retries;
@@ -81,16 +76,6 @@ pub(crate) async fn open(client: Client, plan: Plan) -> Result<Opened, Failure> 
 }
 
 impl Candidate {
-    /// Asks; where a parameter is refused before anything is sent, once more without it.
-    async fn ask_for_what_it_knows(&mut self, client: &Client, streaming: bool) -> Result<Opened, Error> {
-        loop {
-            match self.ask(client, streaming).await {
-                Err(error) if self.leave_out(&error) => {}
-                asked => return asked,
-            }
-        }
-    }
-
     async fn ask(&self, client: &Client, streaming: bool) -> Result<Opened, Error> {
         let target = client.target(&self.host).await?;
         let request = self.request.clone();
@@ -100,17 +85,6 @@ impl Candidate {
         }
         let response = client.chat_at(&target, request).await?;
         Ok(Opened::Whole(Box::new(response), self.origin.clone()))
-    }
-
-    /// Whether there was a parameter to leave out.
-    fn leave_out(&mut self, error: &Error) -> bool {
-        let Some(fields) = &mut self.droppable else { return false };
-        let own = error.class() == ErrorClass::BadRequest && error.upstream_status().is_none();
-        let Some(param) = error.param().filter(|param| own && !NEEDED.contains(param)) else { return false };
-        if fields.remove(param).is_none() {
-            return false;
-        }
-        host::request_of(fields).map(|request| self.request = request).is_ok()
     }
 }
 
@@ -130,8 +104,6 @@ fn nobody() -> Failure {
     Failure { error: error.into(), origin }
 }
 
-/// What no request can do without.
-const NEEDED: [&str; 3] = ["model", "messages", "stream"];
 /// As the official clients of OpenAI wait.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(8);

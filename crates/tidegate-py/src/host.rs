@@ -11,7 +11,7 @@ use pyo3::{
     prelude::*,
     types::{PyDict, PyMapping, PyString},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tidegate::{AwsRole, AwsSource, ChatRequest, Clocks, Host, Missing, model};
 use tidegate_wire::{
     WireError,
@@ -82,13 +82,13 @@ fn candidate(
     let host = described(py, &settings.text("host")?.unwrap_or_default(), configuration)?;
     let (region, name) = aws_name(host.kind.name, settings.text("name")?.unwrap_or_default());
     let json = json(&name, body)?;
-    let request = Inbound::parse(json.clone()).and_then(|inbound| inbound.decode());
+    let request = Inbound::parse(json).and_then(|inbound| inbound.decode());
     let request = request.map_err(|failure| error::of_configuration(py, &failure.into()))?;
     let host = with_settings(py, host, region, request.stream.is_some(), settings)?;
     let include_usage = request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false);
     let origin = Origin { provider: host.kind.name, model: name.into(), include_usage };
-    let droppable = settings.flag("drop_params")?.then(|| fields(&json)).flatten();
-    Ok(Candidate { host, request, origin, droppable })
+    let request = ChatRequest { drop_params: settings.flag("drop_params")?, ..request };
+    Ok(Candidate { host, request, origin })
 }
 
 /// The request with `model` as the backend names it.
@@ -106,16 +106,6 @@ fn json(name: &str, body: &Bound<'_, PyDict>) -> PyResult<Bytes> {
     }
     out.push(b'}');
     Ok(out.into())
-}
-
-fn fields(json: &[u8]) -> Option<Map<String, Value>> {
-    serde_json::from_slice(json).ok()
-}
-
-/// The request that these fields say.
-pub(crate) fn request_of(fields: &Map<String, Value>) -> Result<ChatRequest, WireError> {
-    let json = serde_json::to_vec(fields).unwrap_or_default();
-    Inbound::parse(json.into())?.decode()
 }
 
 /// A Bedrock model may be named with its region, and with the operation that every call here uses.

@@ -16,6 +16,8 @@ pub(crate) struct Gateway {
     pub(crate) recorder: Arc<dyn Recorder>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) limits: Limits,
+    /// Whether parameters that a backend can't honour are left out where the caller doesn't say.
+    pub(crate) drop_params: bool,
     /// Between SSE comments while a backend is silent; `None`: no comments.
     pub(crate) heartbeat: Option<Duration>,
     pub(crate) readiness: crate::run::Readiness,

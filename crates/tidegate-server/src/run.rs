@@ -98,6 +98,7 @@ fn launch(config: &Config, targets: Targets, recorder: Option<Arc<dyn Recorder>>
             recorder: calls.clone(),
             metrics: metrics.clone(),
             limits: config.limits,
+            drop_params: config.drop_params,
             heartbeat: config.heartbeat,
             readiness: readiness.clone(),
         };

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use tidegate_wire::{
     WireError,
     client::{ClientDialect, Operation},
-    host::{Dialect, ReplyPlan},
+    host::{Dialect, Emulation, ReplyPlan},
     reply::Reply,
 };
 
@@ -35,6 +35,7 @@ fn main() -> Result<(), WireError> {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
+        emulation: Emulation::default(),
     };
     for (name, pieces) in [("1 frame", &single), ("16 KiB", &large), ("333 bytes", &odd)] {
         measure(&format!("relay, pieces of {name}"), pieces, single.len(), || plan.reply("id", 1))?;

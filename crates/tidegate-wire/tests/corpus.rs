@@ -23,7 +23,7 @@ use tidegate_wire::{
     client::{ClientDialect, Operation},
     dialect::openai_chat::{ChatDecoder, Inbound, StreamEncoder, WholeEncoder, encode_request},
     framing::Framing,
-    host::{Dialect, HostRow, Quirk, ReplyPlan, row},
+    host::{Dialect, Emulation, HostRow, Quirk, ReplyPlan, row},
     hub::Event,
     reply::{Relay, Translate},
 };
@@ -92,6 +92,7 @@ impl Vector {
             include_usage,
             choices: u32::try_from(choices).unwrap(),
             model: "m".to_owned(),
+            emulation: Emulation::default(),
         }
     }
 

@@ -17,7 +17,7 @@ use serde_json::Value;
 use support::{cuttings, read_json};
 use tidegate_wire::{
     client::{ClientDialect, Operation},
-    host::{Dialect, ReplyPlan},
+    host::{Dialect, Emulation, ReplyPlan},
     hub::Event,
 };
 
@@ -52,6 +52,7 @@ fn read(folder: PathBuf) -> Fixture {
             include_usage: true,
             choices: u32::try_from(expected["n"].as_u64().unwrap_or(1)).unwrap(),
             model: "m".to_owned(),
+            emulation: Emulation::default(),
         },
         expected,
     }

@@ -19,7 +19,7 @@ use support::{cuttings, read_json};
 use tidegate_wire::{
     ErrorClass,
     client::{ClientDialect, Operation},
-    host::{Dialect, Endpoint, Place, ReplyPlan, row},
+    host::{Dialect, Emulation, Endpoint, Place, ReplyPlan, row},
     hub::Event,
 };
 
@@ -40,6 +40,7 @@ fn plan(streaming: bool, choices: u32) -> ReplyPlan {
         include_usage: true,
         choices,
         model: "m".to_owned(),
+        emulation: Emulation::default(),
     }
 }
 

@@ -11,7 +11,7 @@ use tidegate_wire::{
     client::{ClientDialect, Operation},
     dialect::openai_chat::Inbound,
     framing::{Frame, Framer, Framing},
-    host::{Dialect, ReplyPlan, row},
+    host::{Dialect, Emulation, ReplyPlan, row},
 };
 
 fn plan(streaming: bool, include_usage: bool) -> ReplyPlan {
@@ -25,6 +25,7 @@ fn plan(streaming: bool, include_usage: bool) -> ReplyPlan {
         include_usage,
         choices,
         model: "m".to_owned(),
+        emulation: Emulation::default(),
     }
 }
 

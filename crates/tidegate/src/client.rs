@@ -189,7 +189,7 @@ impl Client {
         let exchange = self.exchange(target, request, meter);
         let guarded = MarkedWhenDropped { future: exchange, hang_up: hang_up.clone(), done: false };
         match guarded.await {
-            Ok(exchange) => Ok(ChatStream::new(exchange, id, hang_up)),
+            Ok((exchange, dropped)) => Ok(ChatStream::new(exchange, id, hang_up, dropped)),
             Err(error) => Err(Error::of_call(error, &id)),
         }
     }
@@ -199,7 +199,7 @@ impl Client {
         target: Option<&Target>,
         request: ChatRequest,
         mut meter: Meter,
-    ) -> Result<Exchange<Event>, WireError> {
+    ) -> Result<(Exchange<Event>, Vec<String>), WireError> {
         let found = match target {
             Some(target) => Ok((target, request.model.as_str())),
             None => self.resolve(&request.model).await,
@@ -220,7 +220,7 @@ impl Client {
         if let Some(meter) = exchange.meter() {
             meter.status(200);
         }
-        Ok(exchange)
+        Ok((exchange, prepared.dropped))
     }
 
     /// The host that `name` begins with, and the host's own name for the model.

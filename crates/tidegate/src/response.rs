@@ -21,6 +21,8 @@ pub struct ChatResponse {
     pub answers: Vec<Answer>,
     /// Tokens, as the backend reported them.
     pub usage: Option<Usage>,
+    /// Parameters that the backend can't honour and that were left out, as the request allowed.
+    pub dropped_params: Vec<String>,
     /// What the hub doesn't model, as the backend spelled it.
     pub extras: Extras,
 }

@@ -31,13 +31,19 @@ pub struct ChatStream {
     headers: HeaderMap,
     call_id: Box<str>,
     hang_up: Arc<HangUp>,
+    dropped: Vec<String>,
     over: bool,
 }
 
 impl ChatStream {
-    pub(crate) fn new(mut exchange: Exchange<Event>, call_id: String, hang_up: Arc<HangUp>) -> Self {
+    pub(crate) fn new(
+        mut exchange: Exchange<Event>,
+        call_id: String,
+        hang_up: Arc<HangUp>,
+        dropped: Vec<String>,
+    ) -> Self {
         let headers = copied(exchange.take_headers().into_map());
-        Self { exchange, headers, call_id: call_id.into(), hang_up, over: false }
+        Self { exchange, headers, call_id: call_id.into(), hang_up, dropped, over: false }
     }
 
     /// The call's id, as in its [`CallRecord`](crate::CallRecord).
@@ -48,6 +54,12 @@ impl ChatStream {
     /// Header fields of the backend's reply: rate limits, the backend's own request id.
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
+    }
+
+    /// Parameters that the backend can't honour and that were left out, as the request allowed ([`ChatRequest::drop_params`](
+    /// crate::ChatRequest::drop_params)).
+    pub fn dropped_params(&self) -> &[String] {
+        &self.dropped
     }
 
     /// The next event; `None` once the reply is over.
@@ -73,7 +85,8 @@ impl ChatStream {
         while let Some(event) = self.next().await {
             gathered.event(event?);
         }
-        Ok(gathered.into_response(self.call_id()))
+        let dropped_params = std::mem::take(&mut self.dropped);
+        Ok(ChatResponse { dropped_params, ..gathered.into_response(self.call_id()) })
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Event, Error>>> {

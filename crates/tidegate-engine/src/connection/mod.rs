@@ -58,10 +58,15 @@ impl Headers {
         Self::map(HeaderMap::new())
     }
 
-    /// Reads them.
+    /// Reads all of them.
     pub fn into_map(self) -> HeaderMap {
+        self.pick(|_| true)
+    }
+
+    /// Reads those that are `wanted` by name, which may be in any case. Of HTTP/2, where they have been read, there may be more.
+    pub fn pick(self, wanted: impl Fn(&str) -> bool) -> HeaderMap {
         match self.0 {
-            Form::Block(head) => http1::header_fields(&head),
+            Form::Block(head) => http1::header_fields(&head, wanted),
             Form::Map(map) => map,
         }
     }

@@ -10,11 +10,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_config::Limits;
 use tidegate_engine::{Exchange, Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
-    client::{Inbound, Outside},
+    client::{ClientDialect, Inbound, Outside, is_of_use},
     host::Prepared,
     operation::{self, Asked, PreparedOperation},
     outbound::Outbound,
@@ -55,23 +56,23 @@ pub(super) async fn answer(
         route::Call::Model(outside) => prepare(gateway, id, outside, body, meter)?,
         route::Call::Operation(asked) => prepare_operation(gateway, id, *asked, body, meter)?,
     };
-    let form = call.form;
+    let (form, dropped) = (call.form, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
-    // Mostly of no use here, and they keep a read buffer.
-    let headers = exchange.take_headers();
     if let Form::Passed { verbatim } = form {
-        let headers = operation::returned_headers(&headers.into_map(), verbatim);
-        return Ok(passed(exchange, headers, context));
+        return Ok(passed(exchange, verbatim, context));
     }
-    drop(headers);
+    let now = SystemTime::now();
+    // All of them would keep a read buffer.
+    let told = call.client.reply_headers(&exchange.take_headers().pick(is_of_use), now);
+    let head = Head { told, dropped };
     if let Form::Stream { heartbeat } = form {
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
         }
         let body =
             ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
-        return Ok(with_head(body, "text/event-stream; charset=utf-8"));
+        return Ok(with_head(body, "text/event-stream; charset=utf-8", head));
     }
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
@@ -99,7 +100,7 @@ pub(super) async fn answer(
         }
         None => ReplyBody::whole(whole),
     };
-    Ok(with_head(body, "application/json"))
+    Ok(with_head(body, "application/json", head))
 }
 
 /// A call that is ready to be sent.
@@ -109,6 +110,9 @@ struct Call {
     reply: Box<dyn Reply<Item = Bytes>>,
     meter: Meter,
     form: Form,
+    client: ClientDialect,
+    /// Parameters that were left out.
+    dropped: Vec<String>,
 }
 
 /// What the caller gets.
@@ -130,17 +134,18 @@ fn prepare(
     body: Bytes,
     mut meter: Meter,
 ) -> Result<Call, WireError> {
-    let heartbeat = outside.client.heartbeat();
+    let client = outside.client;
+    let heartbeat = client.heartbeat();
     let prepared = Inbound::read(outside, body).and_then(|inbound| {
         meter.asked(inbound.model.clone(), inbound.stream);
         let (target, model) = gateway.targets.resolve(&inbound.model)?;
         Ok((Arc::clone(target), target.endpoint.prepare(&inbound, model)?, inbound.stream))
     });
     match prepared {
-        Ok((target, Prepared { outbound, plan }, streaming)) => {
+        Ok((target, Prepared { outbound, plan, dropped }, streaming)) => {
             let reply = plan.reply(id, unix_seconds());
             let form = if streaming { Form::Stream { heartbeat } } else { Form::Whole };
-            Ok(Call { target, outbound, reply, meter, form })
+            Ok(Call { target, outbound, reply, meter, form, client, dropped })
         }
         Err(error) => {
             meter.refused(&error);
@@ -178,7 +183,8 @@ fn prepare_operation(
         Ok((target, PreparedOperation { outbound, reply, passes })) => {
             let verbatim = operation.is_verbatim();
             let form = if passes { Form::Passed { verbatim } } else { Form::Whole };
-            Ok(Call { target, outbound, reply, meter, form })
+            let client = ClientDialect::OpenaiChat;
+            Ok(Call { target, outbound, reply, meter, form, client, dropped: Vec::new() })
         }
         Err(error) => {
             meter.refused(&error);
@@ -187,33 +193,57 @@ fn prepare_operation(
     }
 }
 
-/// A reply with the backend's own status, and these of its header fields.
-fn passed(mut exchange: Exchange<Bytes>, headers: HeaderMap, context: &CallerContext) -> Response<ReplyBody> {
+/// A reply with the backend's own status, and those of its header fields that a caller gets.
+fn passed(mut exchange: Exchange<Bytes>, verbatim: bool, context: &CallerContext) -> Response<ReplyBody> {
     let status = exchange.status();
     if let Some(meter) = exchange.meter() {
         meter.status(status.as_u16());
     }
+    let said = exchange.take_headers().into_map();
+    let mut headers = operation::returned_headers(&said, verbatim);
+    if !verbatim {
+        headers.extend(ClientDialect::OpenaiChat.reply_headers(&said, SystemTime::now()));
+    }
+    let media = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if media.is_some_and(|media| media.starts_with(b"text/event-stream")) {
+        headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
+    }
     let mut response = Response::new(ReplyBody::stream(exchange, context.clone(), None));
     *response.status_mut() = status;
-    let media = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let events = media.is_some_and(|media| media.starts_with(b"text/event-stream"));
     *response.headers_mut() = headers;
-    if events {
-        response.headers_mut().insert(UNBUFFERED, HeaderValue::from_static("no"));
-    }
     response
 }
 
-fn with_head(body: ReplyBody, content_type: &'static str) -> Response<ReplyBody> {
+/// What the caller is told outside the body.
+struct Head {
+    /// By the backend.
+    told: HeaderMap,
+    /// Parameters that were left out.
+    dropped: Vec<String>,
+}
+
+fn with_head(body: ReplyBody, content_type: &'static str, head: Head) -> Response<ReplyBody> {
+    let Head { told, dropped } = head;
     let mut response = Response::new(body);
+    *response.headers_mut() = told;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if content_type.starts_with("text/event-stream") {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     }
+    if !dropped.is_empty() {
+        // A name is whatever the caller's JSON had for one.
+        let names: Vec<_> = dropped.iter().map(|name| utf8_percent_encode(name, NAME).to_string()).collect();
+        if let Ok(names) = HeaderValue::try_from(names.join(", ")) {
+            headers.insert("x-tidegate-dropped-params", names);
+        }
+    }
     response
 }
+
+/// Names of parameters as a header field shows them.
+const NAME: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'.').remove(b'-');
 
 /// Why a request body has not been read.
 enum Unread {

@@ -94,7 +94,7 @@ impl ConnectionService {
             None => match route {
                 Some(route) => {
                     let gateway = gateway.clone();
-                    let (asked, body) = route.take(request);
+                    let (asked, body) = route.take(request, gateway.drop_params);
                     return Box::pin(async move {
                         let answered = call::answer(&gateway, &context, &id, route, asked, body).await;
                         let response = answered.unwrap_or_else(|error| respond::error(client, &error));

@@ -1,5 +1,7 @@
 //! Errors and small replies as HTTP: the one file that knows which status and headers they get.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::{HeaderValue, Response, StatusCode, header};
 use tidegate_wire::{ErrorClass, WireError, client::ClientDialect};
@@ -24,6 +26,7 @@ pub(crate) fn error(client: ClientDialect, error: &WireError) -> Response<ReplyB
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, client.encode_error(error));
     let headers = response.headers_mut();
+    headers.extend(client.reply_headers(error.upstream_headers(), SystemTime::now()));
     if let Some(wait) = error.retry_after() {
         // Whole seconds, rounded up: zero would mean "at once" to most clients.
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

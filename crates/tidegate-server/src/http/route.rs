@@ -73,10 +73,10 @@ impl Route {
     }
 
     /// Of a request no more than the call needs: there is one for each call that runs.
-    pub(super) fn take(&self, request: Request<Incoming>) -> (Call, Incoming) {
+    pub(super) fn take(&self, request: Request<Incoming>, drop_params: bool) -> (Call, Incoming) {
         match self {
             Self::Surface(surface) => {
-                let (outside, body) = surface.take(request);
+                let (outside, body) = surface.take(request, drop_params);
                 (Call::Model(outside), body)
             }
             Self::Operation(_) => take_operation(request),

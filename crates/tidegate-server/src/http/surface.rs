@@ -45,7 +45,8 @@ impl Surface {
     }
 
     /// Of a request no more than the call needs: there is one for each call that runs.
-    pub(super) fn take(&self, request: Request<Incoming>) -> (Outside, Incoming) {
+    /// `drop_params` is what the operator wants of those who don't say.
+    pub(super) fn take(&self, request: Request<Incoming>, drop_params: bool) -> (Outside, Incoming) {
         let (parts, body) = request.into_parts();
         let mut headers = HeaderMap::new();
         for name in self.client.request_headers() {
@@ -54,7 +55,10 @@ impl Surface {
             }
         }
         let Self { client, operation, stream, .. } = *self;
-        (Outside { client, operation, headers, model: self.model(parts.uri.path()), stream }, body)
+        let wish = parts.headers.get(DROP_PARAMS).map(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+        let drop_params = wish.unwrap_or(drop_params);
+        let model = self.model(parts.uri.path());
+        (Outside { client, operation, headers, model, stream, drop_params }, body)
     }
 
     fn is_at(&self, path: &str) -> bool {
@@ -77,6 +81,9 @@ impl Surface {
         (!model.is_empty() && !model.starts_with('/')).then_some(model)
     }
 }
+
+/// A caller's wish that parameters which the backend can't honour are left out: `true`. Anything else is the wish to be told.
+const DROP_PARAMS: &str = "x-tidegate-drop-params";
 
 const MODEL: &str = "{model}";
 

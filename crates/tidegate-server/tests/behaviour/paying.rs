@@ -12,7 +12,8 @@ fn a1_an_aborted_stream_is_not_free() {
     for backend in BACKENDS {
         let mut setup = Setup::start();
         let mut caller = setup.call(&format!("{backend}/sim"), "tokens=40,stall=20,tag=a1", true);
-        caller.read_until(" turning");
+        // The twentieth.
+        caller.read_until("\" to\"");
         drop(caller);
         let seen = setup.stopped("a1");
         let record = setup.only_record();

@@ -30,13 +30,16 @@ pub struct Outside {
     pub model: Option<String>,
     /// Whether the reply is to be streamed, where the path says so.
     pub stream: Option<bool>,
+    /// Whether parameters that the backend can't honour are left out, and said to have been, instead of being refused. A body may
+    /// say otherwise, by LiteLLM's field `drop_params`.
+    pub drop_params: bool,
 }
 
 impl Outside {
     /// Of a request for an answer that says the rest in its body.
     pub fn of(client: ClientDialect) -> Self {
         let operation = Operation::default();
-        Self { client, operation, headers: HeaderMap::new(), model: None, stream: None }
+        Self { client, operation, headers: HeaderMap::new(), model: None, stream: None, drop_params: false }
     }
 }
 
@@ -60,6 +63,8 @@ pub struct Inbound {
     pub include_usage: bool,
     /// How many answers the caller asked for (`n`).
     pub choices: u32,
+    /// Whether parameters that the backend can't honour are left out instead of being refused.
+    pub drop_params: bool,
     places: Places,
     given: Known,
 }
@@ -126,14 +131,20 @@ impl Inbound {
     /// [`crate::ErrorClass::BadRequest`]: not JSON (with the position), or a field that is missing, repeated, of the
     /// wrong type or, if it is the model, longer than 512 bytes (named).
     pub fn read(outside: Outside, body: Bytes) -> Result<Self, WireError> {
-        let Outside { client, operation, headers, model: named, stream: told } = outside;
         let text = std::str::from_utf8(&body).map_err(|error| {
             WireError::bad_request(format!(
                 "The request body is not UTF-8: invalid byte at offset {}.",
                 error.valid_up_to()
             ))
         })?;
-        let fields = read_fields(client, text)?;
+        let fields = read_fields(outside.client, text)?;
+        if let Some(raw) = fields.drop_params {
+            let wish = optional::<bool>(DROP_PARAMS, Some(raw), "a boolean")?;
+            let drop_params = wish.unwrap_or(outside.drop_params);
+            // It is the gateway's, and no backend knows it.
+            return Self::read(Outside { drop_params, ..outside }, without(text, DROP_PARAMS)?);
+        }
+        let Outside { client, operation, headers, model: named, stream: told, drop_params } = outside;
         let model_place = fields.model.map(|raw| place(text, raw.get()));
         let (model, model_place) = match named {
             Some(named) => (checked_model(named)?, ModelPlace::Path(model_place)),
@@ -169,7 +180,19 @@ impl Inbound {
             usage,
         };
         let given = fields.known;
-        Ok(Self { client, operation, headers, model, stream, include_usage, choices, places, given, body })
+        Ok(Self {
+            client,
+            operation,
+            headers,
+            model,
+            stream,
+            include_usage,
+            choices,
+            drop_params,
+            places,
+            given,
+            body,
+        })
     }
 
     /// Whether the caller gave this one of its dialect's parameters, and not as null.
@@ -182,13 +205,32 @@ impl Inbound {
     /// # Errors
     /// [`crate::ErrorClass::BadRequest`], naming the path (`messages[2].content[0].type`).
     pub fn decode(&self) -> Result<ChatRequest, WireError> {
-        match self.places.model {
+        let request = match self.places.model {
             ModelPlace::Body(_) => self.client.decode(&self.body),
             ModelPlace::Path(_) => {
                 let named = self.places.name_model(&self.model, &self.model);
                 self.client.decode(&splice(&self.body, named.as_slice()))
             }
-        }
+        };
+        Ok(ChatRequest { drop_params: self.drop_params, ..request? })
+    }
+
+    /// The same without one of its parameters.
+    pub(crate) fn leaving_out(&self, name: &str) -> Result<Self, WireError> {
+        let named = match self.places.model {
+            ModelPlace::Body(_) => None,
+            ModelPlace::Path(_) => Some(self.model.clone()),
+        };
+        let outside = Outside {
+            client: self.client,
+            operation: self.operation,
+            headers: self.headers.clone(),
+            model: named,
+            stream: Some(self.stream),
+            drop_params: self.drop_params,
+        };
+        let text = std::str::from_utf8(&self.body).unwrap_or_default();
+        Self::read(outside, without(text, name)?)
     }
 
     /// The body for a backend of the same dialect: the caller's bytes but for the model's name and, in a stream, the
@@ -259,6 +301,29 @@ impl Places {
     }
 }
 
+/// The object `text` without its fields of this name.
+fn without(text: &str, name: &str) -> Result<Bytes, WireError> {
+    let fields = text.find('{').map_or(0, |brace| brace + 1);
+    let mut out = Vec::with_capacity(text.len());
+    out.extend_from_slice(text.get(..fields).unwrap_or_default().as_bytes());
+    // Each field with the comma before it, if it has one.
+    let mut from = fields;
+    let mut kept = false;
+    each_field(text, |key, value| {
+        let end = place(text, value.get()).end;
+        let field = text.get(from..end).unwrap_or_default();
+        from = end;
+        if key != name {
+            let field = if kept { field } else { field.trim_start().trim_start_matches(',') };
+            out.extend_from_slice(field.as_bytes());
+            kept = true;
+        }
+        Ok(())
+    })?;
+    out.extend_from_slice(text.get(from..).unwrap_or_default().as_bytes());
+    Ok(out.into())
+}
+
 /// Replaces ranges, which are sorted and don't overlap.
 pub(crate) fn splice(body: &[u8], edits: &[(Range<usize>, String)]) -> Bytes {
     let grown: usize = edits.iter().map(|(_, text)| text.len()).sum();
@@ -272,6 +337,9 @@ pub(crate) fn splice(body: &[u8], edits: &[(Range<usize>, String)]) -> Bytes {
     out.extend_from_slice(body.get(from..).unwrap_or_default());
     out.into()
 }
+
+/// LiteLLM's name for the wish that parameters which a backend can't honour are left out.
+const DROP_PARAMS: &str = "drop_params";
 
 /// Of a model's name, in bytes: it goes into URLs, logs and error messages. The longest recorded ids are ARNs of about 100.
 const MAX_MODEL: usize = 512;
@@ -287,6 +355,7 @@ struct Fields<'a> {
     choices: Option<&'a RawValue>,
     max_tokens_key: Option<&'a str>,
     has_max_completion_tokens: bool,
+    drop_params: Option<&'a RawValue>,
     known: Known,
 }
 
@@ -389,6 +458,7 @@ fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireErro
             "stream" => fields.stream = Some(value),
             "stream_options" => fields.stream_options = Some(value),
             "n" if is_chat => fields.choices = Some(value),
+            DROP_PARAMS => fields.drop_params = Some(value),
             "max_completion_tokens" => fields.has_max_completion_tokens = true,
             "max_tokens" => {
                 fields.max_tokens_key = match key {

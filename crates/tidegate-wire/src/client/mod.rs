@@ -5,6 +5,7 @@
 //! in any of them. Called by the gateway's HTTP surface and by [`crate::host`].
 
 mod inbound;
+mod reply_headers;
 
 use bytes::Bytes;
 use http::HeaderName;
@@ -18,6 +19,7 @@ use crate::{
 
 pub use inbound::{Inbound, Outside};
 pub(crate) use inbound::{RelayShape, checked_model, each_field, optional, place, splice, wrong_type};
+pub use reply_headers::is_of_use;
 
 /// What a caller speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

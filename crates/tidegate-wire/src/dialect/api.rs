@@ -9,6 +9,9 @@ use crate::{
     hub::{Extras, Part},
 };
 
+/// The code of an error that names a parameter which the backend can't honour: OpenAI's own, and what `drop_params` goes by.
+pub(crate) const UNSUPPORTED_PARAMETER: &str = "unsupported_parameter";
+
 /// A backend's API, by the name that callers know it under.
 #[derive(Clone, Copy)]
 pub(crate) struct Api(pub(crate) &'static str);
@@ -17,7 +20,17 @@ impl Api {
     /// It can't honour `param`.
     pub(crate) fn unsupported(self, param: impl Into<String>, why: &str) -> WireError {
         let param = param.into();
-        WireError::bad_request(format!("`{param}` is not supported by {}: {why}", self.0)).with_param(param)
+        WireError::bad_request(format!("`{param}` is not supported by {}: {why}", self.0))
+            .with_param(param)
+            .with_code(UNSUPPORTED_PARAMETER)
+    }
+
+    /// It has none of these parameters; all are named at once.
+    pub(crate) fn refuse_parameters(self, names: &[impl AsRef<str>]) -> Result<(), WireError> {
+        let Some(first) = names.first() else { return Ok(()) };
+        let listed = names.iter().map(|name| format!("`{}`", name.as_ref())).collect::<Vec<_>>().join(", ");
+        let refused = WireError::bad_request(format!("not supported by {}: {listed}", self.0));
+        Err(refused.with_param(first.as_ref()).with_code(UNSUPPORTED_PARAMETER))
     }
 
     /// Refuses fields that say something and that it has no place for. `harmless` ones are left out.

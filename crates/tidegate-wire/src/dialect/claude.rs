@@ -3,7 +3,7 @@
 //! Versions are told by the model's id, which is all that a request says of its model. Knows no wire format; called by the
 //! backend dialects that speak to Claude. From WIRE facts ("Anthropic") and LiteLLM 1.109.1 (budgets).
 
-use crate::hub::ReasoningEffort;
+use crate::{dialect::answer_tool::Forcing, hub::ReasoningEffort};
 
 /// A Claude, by its version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +57,20 @@ impl Claude {
     /// Takes temperature, `top_p` and `top_k`.
     pub(crate) fn takes_sampling(self) -> bool {
         self.version < (4, 7)
+    }
+
+    /// Answers by a JSON schema.
+    pub(crate) fn takes_schemas(self) -> bool {
+        self.version >= (4, 5)
+    }
+
+    /// Whether it can be made to call a tool: not while it thinks. `effort` is what was asked for.
+    pub(crate) fn forcing(self, effort: Option<&ReasoningEffort>) -> Forcing {
+        match effort {
+            Some(ReasoningEffort::None) => Forcing::Can,
+            None if !self.is_adaptive() => Forcing::Can,
+            _ => Forcing::Asked,
+        }
     }
 
     /// The longest answer that all models of this version can give, in tokens.

@@ -1,6 +1,7 @@
 //! Dialects: one folder per wire format. A client dialect decodes requests and encodes replies; a backend dialect encodes
 //! requests and decodes replies.
 
+pub(crate) mod answer_tool;
 pub mod anthropic_messages;
 pub(crate) mod any_usage;
 pub(crate) mod api;
@@ -8,6 +9,7 @@ pub mod bedrock_converse;
 pub(crate) mod claude;
 pub mod gemini;
 pub(crate) mod object;
+pub(crate) mod one_call;
 pub mod openai_chat;
 pub(crate) mod parameters;
 

@@ -10,20 +10,18 @@ use serde_json::{Number, Value, json};
 
 use crate::{
     WireError,
+    dialect::api::Api,
     hub::{ChatRequest, Extras},
 };
 
 /// Fails on what `backend` can't honour. `takes` says which carried fields are the dialect's own or have another name in it.
 pub(crate) fn refuse_unsupported(
     request: &ChatRequest,
-    backend: &str,
+    backend: &'static str,
     takes: impl Fn(&str) -> bool,
 ) -> Result<(), WireError> {
     check_limit(request)?;
-    let names = unsupported(request, takes);
-    let Some(first) = names.first() else { return Ok(()) };
-    let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    Err(WireError::bad_request(format!("not supported by {backend}: {listed}")).with_param(first.as_ref()))
+    Api(backend).refuse_parameters(&unsupported(request, takes))
 }
 
 /// The name that the caller used for its limit.

@@ -200,6 +200,8 @@ pub struct Prepared {
     pub outbound: Outbound,
     /// How to read the answer.
     pub plan: ReplyPlan,
+    /// Parameters that the backend can't honour and that were left out, as the request allows. Mostly none.
+    pub dropped: Vec<String>,
 }
 
 /// How a backend's reply is to be read; made by [`Endpoint::prepare`].
@@ -219,6 +221,17 @@ pub struct ReplyPlan {
     pub choices: u32,
     /// The model as the caller named it, for replies whose dialect does not say.
     pub model: String,
+    /// What the backend can't do and is done here.
+    pub emulation: Emulation,
+}
+
+/// What of a request the backend can't honour and the reading of its reply makes good. Mostly nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Emulation {
+    /// The answer comes as a tool call, since the backend has no form for what was asked.
+    pub answer_tool: bool,
+    /// Of several tool calls the first counts, since the backend can't be held to one.
+    pub one_call: bool,
 }
 
 impl HostRow {

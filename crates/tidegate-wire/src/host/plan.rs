@@ -6,8 +6,9 @@ use super::{Dialect, ReplyPlan};
 use crate::{
     client::{ClientDialect, Operation},
     dialect::{
-        Decoder, anthropic_messages::MessagesDecoder, bedrock_converse::ConverseDecoder,
-        gemini::GeminiDecoder, openai_chat::ChatDecoder,
+        Decoder, answer_tool::AnswerDecoder, anthropic_messages::MessagesDecoder,
+        bedrock_converse::ConverseDecoder, gemini::GeminiDecoder, one_call::OneCallDecoder,
+        openai_chat::ChatDecoder,
     },
     framing::Framing,
     hub::Event,
@@ -56,11 +57,18 @@ impl ReplyPlan {
     }
 
     fn decoder(&self) -> Box<dyn Decoder> {
-        match self.dialect {
+        let mut decoder: Box<dyn Decoder> = match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
             Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
             Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),
+        };
+        if self.emulation.one_call {
+            decoder = Box::new(OneCallDecoder::new(decoder));
         }
+        if self.emulation.answer_tool {
+            decoder = Box::new(AnswerDecoder::new(decoder));
+        }
+        decoder
     }
 }

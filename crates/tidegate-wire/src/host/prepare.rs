@@ -7,12 +7,13 @@ use http::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{AuthScheme, Dialect, Endpoint, Prepared, Quirk, ReplyPlan, Services};
+use super::{AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan, Services};
 use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
     dialect::{
-        anthropic_messages,
+        answer_tool, anthropic_messages,
+        api::{Api, UNSUPPORTED_PARAMETER},
         bedrock_converse::{self, EncodeOptions},
         gemini,
         openai_chat::{self, RequestShape},
@@ -36,18 +37,11 @@ impl Endpoint {
         if inbound.operation == Operation::Complete && !self.completes() {
             return Err(self.unsupported("completions"));
         }
-        let body = if relayed {
-            if let Some(name) = self.host.lacks.iter().find(|name| inbound.gives(name)) {
-                return Err(openai_chat::lacking(self.host.name, name));
-            }
-            inbound.relay_body(RelayShape {
-                model,
-                stream_options: dialect == Dialect::OpenaiChat && self.asks_for_usage(),
-                rename_max_tokens: inbound.operation == Operation::Generate && self.renames_max_tokens(model),
-                renames: self.host.renames,
-            })
+        let mut dropped = Vec::new();
+        let (body, emulation) = if relayed {
+            (self.relayed(inbound, model, &mut dropped)?, Emulation::default())
         } else {
-            self.encode(&inbound.decode()?, model)?
+            self.translated(&inbound.decode()?, model, &mut dropped)?
         };
         let plan = ReplyPlan {
             client: inbound.client,
@@ -55,11 +49,92 @@ impl Endpoint {
             dialect,
             streaming: inbound.stream,
             include_usage: inbound.include_usage,
-            choices: inbound.choices,
+            choices: answers(Some(inbound.choices), &dropped),
             model: inbound.model.clone(),
+            emulation,
         };
         let own = HeaderMap::new();
-        self.prepared(plan, model, body, if relayed { &inbound.headers } else { &own })
+        let passed = if relayed { &inbound.headers } else { &own };
+        Ok(Prepared { dropped, ..self.prepared(plan, model, body, passed)? })
+    }
+
+    /// The caller's own body, with what this backend needs changed.
+    fn relayed(&self, inbound: &Inbound, model: &str, dropped: &mut Vec<String>) -> Result<Bytes, WireError> {
+        let shape = RelayShape {
+            model,
+            stream_options: self.host.dialect == Dialect::OpenaiChat && self.asks_for_usage(),
+            rename_max_tokens: inbound.operation == Operation::Generate && self.renames_max_tokens(model),
+            renames: self.host.renames,
+        };
+        let mut lacking = self.host.lacks.iter().filter(|name| inbound.gives(name));
+        let Some(first) = lacking.next() else { return Ok(inbound.relay_body(shape)) };
+        if !inbound.drop_params {
+            return Err(openai_chat::lacking(self.host.name, first));
+        }
+        let mut left = inbound.leaving_out(first)?;
+        dropped.push((*first).to_owned());
+        for name in lacking {
+            left = left.leaving_out(name)?;
+            dropped.push((*name).to_owned());
+        }
+        Ok(left.relay_body(shape))
+    }
+
+    /// The body in the backend's dialect, and what has to be made good when its reply is read.
+    fn translated(
+        &self,
+        request: &ChatRequest,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<(Bytes, Emulation), WireError> {
+        let (needed, several_calls) = match self.host.dialect {
+            Dialect::AnthropicMessages => (anthropic_messages::needs_answer_tool(request, model), false),
+            Dialect::BedrockConverse => (bedrock_converse::needs_answer_tool(request, model), true),
+            Dialect::Gemini => (None, true),
+            Dialect::OpenaiChat => (None, false),
+        };
+        let one_call =
+            several_calls && request.parallel_tool_calls == Some(false) && !request.tools.is_empty();
+        let emulation = Emulation { answer_tool: needed.is_some(), one_call };
+        if emulation == Emulation::default() {
+            return Ok((self.encoded(request, model, dropped)?, emulation));
+        }
+        let mut request = request.clone();
+        if one_call {
+            request.parallel_tool_calls = None;
+        }
+        if let Some(forcing) = needed {
+            request = answer_tool::with_tool(request, forcing, Api(self.host.name))?;
+        }
+        Ok((self.encoded(&request, model, dropped)?, emulation))
+    }
+
+    /// The body in the backend's dialect; where the request allows it, without what that can't honour.
+    fn encoded(
+        &self,
+        request: &ChatRequest,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<Bytes, WireError> {
+        let mut refused = match self.encode(request, model) {
+            Err(error) if request.drop_params => error,
+            encoded => return encoded,
+        };
+        let mut left = request.clone();
+        // Ends: each round leaves out something that was there.
+        loop {
+            let name = refused.param().filter(|_| refused.code() == Some(UNSUPPORTED_PARAMETER));
+            // A part of a parameter can't be left out alone, but with all of it.
+            let root = name.and_then(|name| name.split(['.', '[']).next());
+            let Some(left_out) = [name, root].into_iter().flatten().find(|name| left.leave_out(name)) else {
+                return Err(refused);
+            };
+            dropped.push(left_out.to_owned());
+            match self.encode(&left, model) {
+                Err(error) => refused = error,
+                encoded => return encoded,
+            }
+        }
     }
 
     /// Whether it has OpenAI's legacy completions.
@@ -91,17 +166,19 @@ impl Endpoint {
     /// # Errors
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
-        let body = self.encode(request, model)?;
+        let mut dropped = Vec::new();
+        let (body, emulation) = self.translated(request, model, &mut dropped)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
             dialect: self.host.dialect,
             streaming: request.stream.is_some(),
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
-            choices: request.limits.n.unwrap_or(1).max(1),
+            choices: answers(request.limits.n, &dropped),
             model: request.model.clone(),
+            emulation,
         };
-        self.prepared(plan, model, body, &HeaderMap::new())
+        Ok(Prepared { dropped, ..self.prepared(plan, model, body, &HeaderMap::new())? })
     }
 
     /// The body in the backend's dialect.
@@ -148,7 +225,7 @@ impl Endpoint {
             headers: self.request_headers(plan.streaming, passed),
             body,
         };
-        Ok(Prepared { outbound, plan })
+        Ok(Prepared { outbound, plan, dropped: Vec::new() })
     }
 
     fn request_headers(&self, streaming: bool, passed: &HeaderMap) -> HeaderMap {
@@ -250,6 +327,11 @@ impl Endpoint {
     fn renames_max_tokens(&self, model: &str) -> bool {
         self.host.has(Quirk::RenamesMaxTokens) && is_reasoning_gpt(model)
     }
+}
+
+/// How many answers are to be expected.
+fn answers(asked: Option<u32>, dropped: &[String]) -> u32 {
+    asked.filter(|_| !dropped.iter().any(|name| name == "n")).unwrap_or(1).max(1)
 }
 
 /// Known by name: the o-series and gpt-5 and its successors, `gpt-5-chat` included. A deployment with a name of its own is left

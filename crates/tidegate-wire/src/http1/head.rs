@@ -210,16 +210,15 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
     value.split(|byte| *byte == b',').any(|part| part.trim_ascii().eq_ignore_ascii_case(token))
 }
 
-/// The header fields of `head`, which has been read before. Values are slices of it.
-pub fn header_fields(head: &Bytes) -> HeaderMap {
+/// The header fields of `head`, which has been read before, that are `wanted` by name, which is as the server spelled it. Values are slices of it.
+pub fn header_fields(head: &Bytes, wanted: impl Fn(&str) -> bool) -> HeaderMap {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut reply = httparse::Response::new(&mut []);
     let parsed =
         httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut reply, head, &mut fields);
     let mut headers = HeaderMap::new();
     if parsed.is_ok() {
-        headers.reserve(reply.headers.len());
-        for field in reply.headers.iter() {
+        for field in reply.headers.iter().filter(|field| wanted(field.name)) {
             let name = HeaderName::from_bytes(field.name.as_bytes());
             let value = HeaderValue::from_maybe_shared(head.slice_ref(field.value));
             if let (Ok(name), Ok(value)) = (name, value) {

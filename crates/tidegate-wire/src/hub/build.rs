@@ -95,6 +95,13 @@ impl ChatRequest {
         self
     }
 
+    /// Leaves out what the backend can't honour, instead of being refused. What was left out is said with the reply.
+    #[must_use]
+    pub fn drop_params(mut self) -> Self {
+        self.drop_params = true;
+        self
+    }
+
     /// Adds a top-level field that the hub doesn't model, as it is to stand in the body. Where the backend's dialect has it,
     /// it takes the place of what another field would write.
     #[must_use]

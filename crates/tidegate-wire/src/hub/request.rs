@@ -31,8 +31,41 @@ pub struct ChatRequest {
     pub user: Option<String>,
     /// Present if the reply is to be streamed.
     pub stream: Option<StreamOptions>,
+    /// Whether parameters that the backend can't honour are left out, and said to have been, instead of being refused.
+    pub drop_params: bool,
     /// Every other top-level field, as it came.
     pub extras: Extras,
+}
+
+impl ChatRequest {
+    /// Leaves out a parameter, by its name in openai-chat or, of a field that the hub carries, its own. What no request can do
+    /// without is kept. Returns whether it was there.
+    pub(crate) fn leave_out(&mut self, name: &str) -> bool {
+        let (sampling, limits) = (&mut self.sampling, &mut self.limits);
+        match name {
+            "temperature" => sampling.temperature.take().is_some(),
+            "top_p" => sampling.top_p.take().is_some(),
+            "top_k" => sampling.top_k.take().is_some(),
+            "seed" => sampling.seed.take().is_some(),
+            "frequency_penalty" => sampling.frequency_penalty.take().is_some(),
+            "presence_penalty" => sampling.presence_penalty.take().is_some(),
+            "logit_bias" => sampling.logit_bias.take().is_some(),
+            "logprobs" => sampling.logprobs.take().is_some(),
+            "top_logprobs" => sampling.top_logprobs.take().is_some(),
+            "n" => limits.n.take().is_some(),
+            "stop" => !std::mem::take(&mut limits.stop).is_empty(),
+            "tool_choice" => self.tool_choice.take().is_some(),
+            "parallel_tool_calls" => self.parallel_tool_calls.take().is_some(),
+            "response_format" => self.response_format.take().is_some(),
+            "reasoning_effort" => self.reasoning_effort.take().is_some(),
+            "metadata" => !std::mem::take(&mut self.metadata).is_empty(),
+            "user" => self.user.take().is_some(),
+            _ => match (name.strip_prefix("stream_options."), &mut self.stream) {
+                (Some(option), Some(stream)) => stream.extras.shift_remove(option).is_some(),
+                _ => self.extras.shift_remove(name).is_some(),
+            },
+        }
+    }
 }
 
 /// How the reply is streamed.

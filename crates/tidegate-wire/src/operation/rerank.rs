@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::{
     WireError,
     client::each_field,
-    dialect::any_usage::Account,
+    dialect::{any_usage::Account, api::Api},
     reply::{Document, Progress},
 };
 
@@ -14,7 +14,7 @@ use crate::{
 ///
 /// # Errors
 /// A field is missing, of the wrong type, or has no place there.
-pub(super) fn encode_bedrock(body: &str, model: &str, host: &str) -> Result<Bytes, WireError> {
+pub(super) fn encode_bedrock(body: &str, model: &str, host: &'static str) -> Result<Bytes, WireError> {
     let mut fields = Vec::new();
     each_field(body, |key, value| {
         fields.push((key, value));
@@ -26,12 +26,7 @@ pub(super) fn encode_bedrock(body: &str, model: &str, host: &str) -> Result<Byte
             "query" | "top_n" => drop(out.insert(key.clone().into_owned(), read(key, value.get())?)),
             "documents" => drop(out.insert("documents".to_owned(), documents(value.get(), host)?)),
             "model" => {}
-            other => {
-                return Err(WireError::bad_request(format!(
-                    "`{other}` is not supported by {host}: it has no such field"
-                ))
-                .with_param(other));
-            }
+            other => return Err(Api(host).unsupported(other, "it has no such field")),
         }
     }
     for name in ["query", "documents"] {
@@ -75,7 +70,7 @@ pub(super) fn read_relayed(body: Bytes) -> Result<Document, WireError> {
 }
 
 /// Texts, of which each may be the `text` of an object.
-fn documents(raw: &str, host: &str) -> Result<Value, WireError> {
+fn documents(raw: &str, host: &'static str) -> Result<Value, WireError> {
     let Value::Array(documents) = read("documents", raw)? else {
         return Err(WireError::bad_request("`documents` is no array").with_param("documents"));
     };
@@ -89,10 +84,7 @@ fn documents(raw: &str, host: &str) -> Result<Value, WireError> {
             _ => None,
         })
         .collect();
-    texts.map(Value::Array).ok_or_else(|| {
-        WireError::bad_request(format!("`documents` is not supported by {host}: documents are texts there"))
-            .with_param("documents")
-    })
+    texts.map(Value::Array).ok_or_else(|| Api(host).unsupported("documents", "documents are texts there"))
 }
 
 fn read(name: &str, raw: &str) -> Result<Value, WireError> {

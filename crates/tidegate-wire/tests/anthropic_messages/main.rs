@@ -25,7 +25,7 @@ mod support;
 #[cfg(test)]
 use tidegate_wire::client::{ClientDialect, Operation};
 #[cfg(test)]
-use tidegate_wire::host::{Dialect, ReplyPlan};
+use tidegate_wire::host::{Dialect, Emulation, ReplyPlan};
 
 #[cfg(test)]
 fn plan(streaming: bool) -> ReplyPlan {
@@ -37,5 +37,6 @@ fn plan(streaming: bool) -> ReplyPlan {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
+        emulation: Emulation::default(),
     }
 }

@@ -69,6 +69,8 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, WireError> {
             .boolean("stream")?
             .unwrap_or(false)
             .then(|| StreamOptions { include_usage: Some(true), ..StreamOptions::default() }),
+        // Said outside what this dialect's own clients send.
+        drop_params: false,
         extras: fields.rest(),
     })
 }
@@ -134,6 +136,8 @@ fn decode_tool(value: Value, path: &str) -> Result<Tool, WireError> {
         tool.description = fields.string("description")?;
         tool.parameters = fields.take("input_schema");
         tool.strict = fields.boolean("strict")?;
+        // How finely its arguments are streamed, which no other API lets one choose. Clients set it for every tool.
+        fields.take("eager_input_streaming");
     }
     tool.extras = fields.rest();
     Ok(tool)

@@ -22,6 +22,7 @@ pub(crate) use decode_request::{PARAMETERS, decode_request};
 pub(crate) use encoder::{stream_encoder, whole_encoder};
 pub(crate) use error::{encode_error, error_event};
 pub use reply::MessagesDecoder;
+pub(crate) use request::needs_answer_tool;
 pub use request::{EncodeOptions, encode_request};
 
 /// Header fields that are a part of a request: which version of the API it is written for, and which betas it uses.

@@ -34,7 +34,7 @@ fn a_conversation_with_tools_reaches_an_openai_backend() {
     let request = json!({
         "model": "m", "max_tokens": 50, "stream": true,
         "system": [{ "type": "text", "text": "Be brief." }],
-        "tools": [{ "name": "add", "description": "Adds.", "input_schema": { "type": "object" }, "strict": true }],
+        "tools": [{ "name": "add", "description": "Adds.", "input_schema": { "type": "object" }, "strict": true, "eager_input_streaming": true }],
         "tool_choice": { "type": "tool", "name": "add", "disable_parallel_tool_use": true },
         "stop_sequences": ["END"], "temperature": 0.5, "metadata": { "user_id": "u" },
         "messages": [

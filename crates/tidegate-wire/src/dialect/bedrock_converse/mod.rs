@@ -13,4 +13,5 @@ mod request;
 
 pub use error::decode_error;
 pub use reply::ConverseDecoder;
+pub(crate) use request::needs_answer_tool;
 pub use request::{EncodeOptions, encode_request};

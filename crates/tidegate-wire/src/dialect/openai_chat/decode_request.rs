@@ -46,6 +46,8 @@ pub(crate) fn decode_request(body: &[u8]) -> Result<ChatRequest, WireError> {
         metadata: fields.object("metadata")?.unwrap_or_default(),
         user: fields.string("user")?,
         stream: decode_stream(&mut fields)?,
+        // Said outside what this dialect's own clients send.
+        drop_params: false,
         extras: fields.rest(),
     })
 }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     WireError,
+    dialect::api::UNSUPPORTED_PARAMETER,
     hub::{
         CachePoint, ChatRequest, Image, Message, Part, Reasoning, ReasoningEffort, ResponseFormat, Role,
         Source, Tool, ToolCall, ToolChoice, ToolKind, ToolResult,
@@ -64,7 +65,9 @@ pub(crate) fn encode_request_as(
 
 /// What a caller is told of a parameter that the host has not.
 pub(crate) fn lacking(host: &str, name: &str) -> WireError {
-    WireError::bad_request(format!("{host} has no parameter {name:?}")).with_param(name)
+    WireError::bad_request(format!("{host} has no parameter {name:?}"))
+        .with_param(name)
+        .with_code(UNSUPPORTED_PARAMETER)
 }
 
 fn encoded(request: &ChatRequest, shape: RequestShape<'_>) -> Map<String, Value> {

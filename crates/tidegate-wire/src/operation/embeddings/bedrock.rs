@@ -30,7 +30,11 @@ impl Family {
         model.contains("cohere.embed").then_some(Self::Cohere)
     }
 
-    pub(in crate::operation) fn encode(self, wanted: &Wanted<'_>, host: &str) -> Result<Bytes, WireError> {
+    pub(in crate::operation) fn encode(
+        self,
+        wanted: &Wanted<'_>,
+        host: &'static str,
+    ) -> Result<Bytes, WireError> {
         match self {
             Self::Cohere => cohere::encode(wanted, None, host),
             Self::Titan { chooses_length } => {

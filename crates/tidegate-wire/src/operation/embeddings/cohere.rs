@@ -11,7 +11,7 @@ use crate::WireError;
 pub(in crate::operation) fn encode(
     wanted: &Wanted<'_>,
     model: Option<&str>,
-    host: &str,
+    host: &'static str,
 ) -> Result<Bytes, WireError> {
     wanted.refuse(host, &["task_type"])?;
     let mut body = json!({

@@ -11,7 +11,7 @@ use crate::WireError;
 pub(in crate::operation) fn encode_batch(
     wanted: &Wanted<'_>,
     model: &str,
-    host: &str,
+    host: &'static str,
 ) -> Result<Bytes, WireError> {
     wanted.refuse(host, &["truncate"])?;
     let task = task(wanted, host)?;
@@ -25,14 +25,17 @@ pub(in crate::operation) fn encode_batch(
 }
 
 /// `embedContent`.
-pub(in crate::operation) fn encode_one(wanted: &Wanted<'_>, host: &str) -> Result<Bytes, WireError> {
+pub(in crate::operation) fn encode_one(wanted: &Wanted<'_>, host: &'static str) -> Result<Bytes, WireError> {
     wanted.refuse(host, &["truncate"])?;
     let task = task(wanted, host)?;
     Ok(Value::Object(content(wanted, &task, wanted.only_text(host)?)).to_string().into())
 }
 
 /// Vertex AI's `predict`.
-pub(in crate::operation) fn encode_predict(wanted: &Wanted<'_>, host: &str) -> Result<Bytes, WireError> {
+pub(in crate::operation) fn encode_predict(
+    wanted: &Wanted<'_>,
+    host: &'static str,
+) -> Result<Bytes, WireError> {
     wanted.refuse(host, &["truncate"])?;
     let task = task(wanted, host)?;
     let instance = |text: &str| match &task {
@@ -56,7 +59,7 @@ fn content(wanted: &Wanted<'_>, task: &Option<String>, text: &str) -> serde_json
 }
 
 /// Google's word for what the vectors are for; Cohere's have one each.
-fn task(wanted: &Wanted<'_>, host: &str) -> Result<Option<String>, WireError> {
+fn task(wanted: &Wanted<'_>, host: &'static str) -> Result<Option<String>, WireError> {
     if let Some(task) = &wanted.task_type {
         return Ok(Some(task.clone().into_owned()));
     }

@@ -22,7 +22,10 @@ pub(super) use google::{
 use crate::{
     WireError,
     client::{each_field, optional, splice, wrong_type},
-    dialect::openai_chat::{error_of, usage},
+    dialect::{
+        api::Api,
+        openai_chat::{error_of, usage},
+    },
     hub::Usage,
     json::Cursor,
     reply::Document,
@@ -67,7 +70,7 @@ impl<'a> Wanted<'a> {
     ///
     /// # Errors
     /// A field is missing, of the wrong type, or one that no other host has a place for; each by its name.
-    pub(super) fn read(body: &'a str, host: &str) -> Result<Self, WireError> {
+    pub(super) fn read(body: &'a str, host: &'static str) -> Result<Self, WireError> {
         let mut fields: Vec<(Cow<'a, str>, &'a RawValue)> = Vec::new();
         each_field(body, |key, value| {
             fields.push((key, value));
@@ -95,7 +98,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// Refuses what was given and the host has no place for.
-    fn refuse(&self, host: &str, names: &[&str]) -> Result<(), WireError> {
+    fn refuse(&self, host: &'static str, names: &[&str]) -> Result<(), WireError> {
         let given = [
             ("dimensions", self.dimensions.is_some()),
             ("input_type", self.input_type.is_some()),
@@ -109,7 +112,7 @@ impl<'a> Wanted<'a> {
     }
 
     /// The only text, for models that take one at a time.
-    fn only_text(&self, host: &str) -> Result<&str, WireError> {
+    fn only_text(&self, host: &'static str) -> Result<&str, WireError> {
         match self.texts.as_slice() {
             [text] => Ok(text),
             _ => {
@@ -120,8 +123,8 @@ impl<'a> Wanted<'a> {
 }
 
 /// The host can't honour a parameter.
-fn unsupported(param: &str, host: &str, why: &str) -> WireError {
-    WireError::bad_request(format!("`{param}` is not supported by {host}: {why}")).with_param(param)
+fn unsupported(param: &str, host: &'static str, why: &str) -> WireError {
+    Api(host).unsupported(param, why)
 }
 
 fn encoding(value: &RawValue) -> Result<(), WireError> {
@@ -132,7 +135,7 @@ fn encoding(value: &RawValue) -> Result<(), WireError> {
     }
 }
 
-fn texts<'a>(value: &'a RawValue, host: &str) -> Result<Vec<Cow<'a, str>>, WireError> {
+fn texts<'a>(value: &'a RawValue, host: &'static str) -> Result<Vec<Cow<'a, str>>, WireError> {
     let text = value.get();
     if text.starts_with('"') {
         let only = serde_json::from_str::<Text<'a>>(text);

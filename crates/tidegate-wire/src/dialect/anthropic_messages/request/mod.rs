@@ -11,6 +11,7 @@ use serde_json::{Map, Number, Value, json};
 use crate::{
     ErrorClass, WireError,
     dialect::{
+        answer_tool::Forcing,
         api::Api,
         claude::{Claude, SMALLEST_BUDGET, Thinking, Unable},
         parameters::{self, max_tokens_name, own},
@@ -188,6 +189,26 @@ fn thinking(
     };
     // Given in both ways, the API's own is the more exact one.
     Ok(Some(given.unwrap_or(from_effort)))
+}
+
+/// How a model that can't answer in the form that is asked for is brought to call a tool with it. The API knows a schema, from
+/// Claude 4.5 on, and no JSON without one.
+pub(crate) fn needs_answer_tool(request: &ChatRequest, model: &str) -> Option<Forcing> {
+    let claude = Claude::of(model);
+    let lacks = match &request.response_format {
+        Some(ResponseFormat::JsonObject) => true,
+        Some(ResponseFormat::JsonSchema { schema: Some(_), .. }) => {
+            claude.is_some_and(|claude| !claude.takes_schemas())
+        }
+        _ => false,
+    };
+    let thinks = own(&request.extras, "thinking").is_some_and(|thinking| thinking["type"] != "disabled");
+    let forcing = match claude {
+        _ if thinks => Forcing::Asked,
+        Some(claude) => claude.forcing(request.reasoning_effort.as_ref()),
+        None => Forcing::Can,
+    };
+    lacks.then_some(forcing)
 }
 
 /// The API always follows a schema strictly.

@@ -18,6 +18,8 @@ use crate::{
     hub::{ChatRequest, Extras},
 };
 
+pub(crate) use output::needs_answer_tool;
+
 mod blocks;
 mod conversation;
 mod media;

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     WireError,
+    dialect::answer_tool::Forcing,
     hub::{ChatRequest, Extras, ResponseFormat},
 };
 
@@ -54,6 +55,34 @@ pub(super) fn output_config(
     }
     Ok(config)
 }
+
+/// How a model that can't answer in the form that is asked for is brought to call a tool with it. Converse knows a schema, with
+/// Claude from 4.5 on and with open-weight models (Bedrock user guide, "Get validated JSON results from models"), and no JSON without
+/// one.
+pub(crate) fn needs_answer_tool(request: &ChatRequest, model: &str) -> Option<Forcing> {
+    let family = ModelFamily::of(model);
+    let without_choice = || TAKE_NO_CHOICE.iter().any(|mark| model.contains(mark));
+    let lacks = match &request.response_format {
+        Some(ResponseFormat::JsonObject) => true,
+        Some(ResponseFormat::JsonSchema { schema: Some(_), .. }) => match family {
+            ModelFamily::Claude(claude) => !claude.takes_schemas(),
+            ModelFamily::Nova | ModelFamily::Nova2 => true,
+            ModelFamily::GptOss | ModelFamily::Gpt => false,
+            ModelFamily::Other => without_choice(),
+        },
+        _ => false,
+    };
+    let forcing = match family {
+        ModelFamily::Claude(claude) => claude.forcing(request.reasoning_effort.as_ref()),
+        ModelFamily::Nova | ModelFamily::Nova2 => Forcing::Can,
+        // An ARN may hide any of them.
+        _ => Forcing::Asked,
+    };
+    lacks.then_some(forcing)
+}
+
+/// Families that have tools and neither schemas nor a choice of tools (Converse's table of features).
+const TAKE_NO_CHOICE: [&str; 4] = ["meta.llama", "cohere.command", "ai21.jamba", "amazon.titan"];
 
 /// Bedrock wants the schema as a string, and always follows it strictly.
 fn text_format(format: Option<&ResponseFormat>) -> Result<Option<Value>, WireError> {

@@ -185,9 +185,7 @@ fn refuse_unsupported(request: &ChatRequest) -> Result<(), WireError> {
     let stream = request.stream.iter().flat_map(|options| &options.extras);
     let stream = stream.filter(|(name, value)| !value.is_null() && *name != "include_obfuscation");
     names.extend(stream.map(|(name, _)| format!("stream_options.{name}")));
-    let Some(first) = names.first() else { return Ok(()) };
-    let listed = names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    Err(WireError::bad_request(format!("not supported by Gemini: {listed}")).with_param(first))
+    API.refuse_parameters(&names)
 }
 
 /// The error for what Gemini has no way to do.
