@@ -8,7 +8,7 @@ use std::{
 };
 
 use tidegate::{Host, Key};
-use tidegate_engine::{Clocks, HttpVersion};
+use tidegate_engine::{Clocks, FetchRules, HttpVersion};
 use tidegate_wire::host::AuthScheme;
 
 use crate::{Config, Limits, Listener, LogFormat};
@@ -37,6 +37,9 @@ impl fmt::Display for Config {
         }
         write_limits(f, &self.limits)?;
         writeln!(f, "drop_params: {}", self.drop_params)?;
+        if let Some(rules) = &self.fetch_media {
+            write_fetch_media(f, rules)?;
+        }
         writeln!(f, "heartbeat: {}", time(self.heartbeat.unwrap_or_default()))?;
         writeln!(f, "user_timeout: {}", time(self.user_timeout))?;
         writeln!(f, "drain: {}", time(self.drain))?;
@@ -164,6 +167,16 @@ fn write_limits(f: &mut impl Write, limits: &Limits) -> fmt::Result {
     writeln!(f, "limits:\n  body: {}\n  header_bytes: {}", bytes(body), bytes(header_bytes))?;
     writeln!(f, "  header_time: {}\n  body_time: {}", time(header_time), time(body_time))?;
     writeln!(f, "  idle_time: {}", time(idle_time))
+}
+
+fn write_fetch_media(f: &mut impl Write, rules: &FetchRules) -> fmt::Result {
+    let list = |items: Vec<String>| items.iter().map(|item| quoted(item)).collect::<Vec<_>>().join(", ");
+    let FetchRules { hosts, networks, size, time: most } = rules;
+    writeln!(f, "fetch_media:\n  hosts: [{}]", list(hosts.clone()))?;
+    if !networks.is_empty() {
+        writeln!(f, "  networks: [{}]", list(networks.iter().map(ToString::to_string).collect()))?;
+    }
+    writeln!(f, "  size: {}\n  time: {}", bytes(*size), time(*most))
 }
 
 /// In the largest unit that fits without a rest.

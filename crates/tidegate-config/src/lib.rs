@@ -33,7 +33,7 @@ use std::{
 };
 
 use tidegate::Host;
-use tidegate_engine::ConnectOptions;
+use tidegate_engine::{ConnectOptions, FetchRules};
 use tidegate_wire::auth::Secret;
 
 use sections::Scope;
@@ -66,6 +66,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether parameters that a backend can't honour are left out where the caller doesn't say.
     pub drop_params: bool,
+    /// What of callers' media may be fetched for backends that take bytes alone; `None`: nothing.
+    pub fetch_media: Option<FetchRules>,
     /// Pause between SSE comments while there is nothing else to send; `None`: no comments.
     pub heartbeat: Option<Duration>,
     /// TCP_USER_TIMEOUT of callers' connections: unacknowledged for this long, the caller is gone.
@@ -93,6 +95,7 @@ impl Default for Config {
             models: Vec::new(),
             limits: Limits::default(),
             drop_params: false,
+            fetch_media: None,
             heartbeat: Some(Duration::from_secs(15)),
             user_timeout: Duration::from_secs(60),
             drain: Duration::from_secs(30),

@@ -80,7 +80,7 @@ fn is_reference(scalar: &str) -> bool {
 fn is_harmless(path: &[&str]) -> bool {
     matches!(
         path,
-        ["listen" | "models" | "limits" | "connect" | "log", ..]
+        ["listen" | "models" | "fetch_media" | "limits" | "connect" | "log", ..]
             | ["drop_params" | "heartbeat" | "user_timeout" | "drain" | "workers"]
             | ["hosts", _, "clocks", ..]
             | ["hosts", _, "kind" | "base_url" | "api_version" | "region" | "http"]

@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use tidegate_engine::FetchRules;
+
 use crate::{
     Config, Environment, HttpVersions, Limits, Listener, Loaded, Log, LogFormat, LogLevel, TlsFiles, hosts,
     mask::{Mask, unparsed_line},
@@ -89,6 +91,9 @@ impl Reading<'_, '_> {
         self.of_every_call(report);
         if let Some(field) = self.section.field("limits") {
             limits(&field, &mut self.config.limits, report);
+        }
+        if let Some(field) = self.section.field("fetch_media") {
+            self.config.fetch_media = fetch_media(&field, report);
         }
         self.log(report);
     }
@@ -254,6 +259,39 @@ fn limits(field: &Field<'_>, limits: &mut Limits, report: &mut Report<'_>) {
     section.read("idle_time", &mut limits.idle_time, report, scalar::positive_duration);
 }
 
+/// What may be fetched has no default: whoever turns it on says whom a caller may make the gateway call.
+fn fetch_media(field: &Field<'_>, report: &mut Report<'_>) -> Option<FetchRules> {
+    let section = Section::of(field, &["hosts", "networks", "size", "time"], report)?;
+    let texts = |key: &str, report: &mut Report<'_>| -> Option<Vec<String>> {
+        section.field(key)?.items().iter().map(|item| item.text(report)).collect()
+    };
+    let mut rules = FetchRules {
+        hosts: texts("hosts", report).unwrap_or_default(),
+        networks: Vec::new(),
+        size: DEFAULT_MEDIA_SIZE,
+        time: DEFAULT_MEDIA_TIME,
+    };
+    if rules.hosts.is_empty() {
+        field.error(
+            report,
+            "names no hosts; write `hosts: [\"*.example.com\"]`, or [\"*\"] for every public one",
+        );
+        return None;
+    }
+    if let Some(networks) = section.field("networks") {
+        for item in networks.items() {
+            let network = item.parse(report, |text| {
+                text.parse::<ipnet::IpNet>()
+                    .map_err(|_| "is not a network; write for example 10.1.0.0/16".to_owned())
+            });
+            rules.networks.extend(network);
+        }
+    }
+    section.read("size", &mut rules.size, report, scalar::size);
+    section.read("time", &mut rules.time, report, scalar::positive_duration);
+    Some(rules)
+}
+
 fn header_bytes(text: &str) -> Result<usize, String> {
     match scalar::size(text)? {
         bytes if bytes < LEAST_HEADER_BYTES => {
@@ -306,6 +344,7 @@ const TOP_KEYS: &[&str] = &[
     "models",
     "limits",
     "drop_params",
+    "fetch_media",
     "heartbeat",
     "user_timeout",
     "drain",
@@ -319,6 +358,9 @@ pub(super) const OPEN_TO_ALL: &str = "is open to other machines, which needs a m
                                       give one, or listen on 127.0.0.1";
 pub(super) const SHORT_MASTER_KEY: &str = "is shorter than 16 characters, which can be guessed";
 pub(super) const SHORTEST_MASTER_KEY: usize = 16;
+/// Bedrock's own bound for an image is 3.75 MB, for a document 4.5 MB; others take more.
+const DEFAULT_MEDIA_SIZE: usize = 20 << 20;
+const DEFAULT_MEDIA_TIME: Duration = Duration::from_secs(10);
 /// hyper's smallest read buffer.
 const LEAST_HEADER_BYTES: usize = 8 << 10;
 const MOST_HEADER_BYTES: usize = 1 << 20;

@@ -40,6 +40,7 @@ models:
   arn: bedrock/arn:aws:bedrock:eu-central-1:1:inference-profile/eu.x-v1:0
 limits: { body: 1MiB, header_time: 1s, body_time: 2s, idle_time: 3s, header_bytes: 16KiB }
 drop_params: true
+fetch_media: { hosts: ["*", "cdn.internal:8080"], networks: [10.0.0.0/8], size: 1MiB, time: 2s }
 heartbeat: 0s
 user_timeout: 61s
 drain: 0s
@@ -112,6 +113,9 @@ fn every_key_is_read() {
     assert_eq!(host(4).key, Key::None);
     assert_eq!((config.limits.body, config.limits.header_bytes), (1 << 20, 16 << 10));
     assert_eq!((config.drop_params, config.heartbeat, config.drain), (true, None, Duration::ZERO));
+    let fetch = config.fetch_media.expect("rules");
+    assert_eq!((fetch.hosts.len(), fetch.networks[0].to_string()), (2, "10.0.0.0/8".to_owned()));
+    assert_eq!((fetch.size, fetch.time), (1 << 20, Duration::from_secs(2)));
     assert_eq!((config.connect.proxy_from_env, config.workers), (false, 3));
     assert_eq!(config.connect.user_timeout, Duration::from_secs(8));
     assert_eq!(config.log.file, Some("/var/log/${it} \"1\".log".into()));
@@ -124,7 +128,7 @@ fn what_is_left_out_has_its_documented_default() {
     assert_eq!(config.listen.len(), 1);
     assert_eq!(config.listen[0].address.to_string(), "127.0.0.1:4000");
     assert!(config.listen[0].http.http1 && config.listen[0].http.http2 && !config.listen[0].half_close);
-    assert!(!config.drop_params);
+    assert!(!config.drop_params && config.fetch_media.is_none());
     assert_eq!(config.heartbeat, Some(Duration::from_secs(15)));
     assert_eq!((config.limits.body, config.limits.header_bytes), (32 << 20, 64 << 10));
     assert_eq!(config.user_timeout, Duration::from_secs(60));

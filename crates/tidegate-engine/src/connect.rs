@@ -28,6 +28,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use tower_service::Service;
 
 use crate::{
+    addresses::{Networks, Resolver},
     connection::{Connection, H1Connection, H2Handle},
     pool::Origin,
 };
@@ -70,14 +71,25 @@ pub enum HttpVersion {
 }
 
 pub(crate) struct Connector {
-    tcp: HttpConnector,
+    tcp: HttpConnector<Resolver>,
     tls: [TlsConnector; 3],
     proxies: Option<Matcher>,
 }
 
 impl Connector {
     pub(crate) fn new(options: &ConnectOptions) -> Result<Self, WireError> {
-        let mut tcp = HttpConnector::new();
+        Self::resolving(options, Resolver::new(None))
+    }
+
+    /// One that goes where a caller says: to public addresses and `networks` alone, and never by a proxy. Addresses that stand in a URL
+    /// are the caller of this to check.
+    pub(crate) fn guarded(options: &ConnectOptions, networks: Networks) -> Result<Self, WireError> {
+        let direct = ConnectOptions { proxy_from_env: false, ..options.clone() };
+        Self::resolving(&direct, Resolver::new(Some(networks)))
+    }
+
+    fn resolving(options: &ConnectOptions, resolver: Resolver) -> Result<Self, WireError> {
+        let mut tcp = HttpConnector::new_with_resolver(resolver);
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_keepalive(Some(Duration::from_secs(30)));

@@ -9,11 +9,13 @@
 //! connection, in `connection/h2.rs`), and no lock is held across an await but one: calls that have no good AWS credential
 //! wait for the one that renews it (`credentials.rs`). Called by the SDK crate and by the gateway.
 
+mod addresses;
 pub mod clocks;
 mod connect;
 mod connection;
 pub mod credentials;
 mod exchange;
+mod fetch;
 mod meter;
 mod pool;
 
@@ -26,6 +28,7 @@ pub use connect::{ConnectOptions, HttpVersion};
 pub use connection::Headers;
 pub use credentials::Credentials;
 pub use exchange::Exchange;
+pub use fetch::{FetchRules, Fetched, Fetcher};
 pub use meter::{CallRecord, Cause, HangUp, Meter, Outcome, Provenance, Recorder};
 pub use pool::Origin;
 

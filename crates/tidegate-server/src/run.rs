@@ -18,7 +18,7 @@ use std::{
 
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use tidegate_config::{Config, HttpVersions, Targets, TlsFiles};
-use tidegate_engine::{Engine, Recorder};
+use tidegate_engine::{Engine, Fetcher, Recorder};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
@@ -99,6 +99,12 @@ fn launch(config: &Config, targets: Targets, recorder: Option<Arc<dyn Recorder>>
             metrics: metrics.clone(),
             limits: config.limits,
             drop_params: config.drop_params,
+            fetcher: config
+                .fetch_media
+                .clone()
+                .map(|rules| Fetcher::new(&config.connect, rules))
+                .transpose()
+                .map_err(io::Error::other)?,
             heartbeat: config.heartbeat,
             readiness: readiness.clone(),
         };

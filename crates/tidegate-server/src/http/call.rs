@@ -5,6 +5,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
@@ -12,11 +13,12 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_config::Limits;
-use tidegate_engine::{Exchange, Meter, Target};
+use tidegate_engine::{Exchange, Fetched, Fetcher, Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Outside, is_of_use},
     host::Prepared,
+    hub::{ChatRequest, Source},
     operation::{self, Asked, PreparedOperation},
     outbound::Outbound,
     reply::Reply,
@@ -53,7 +55,7 @@ pub(super) async fn answer(
         }
     };
     let call = match asked {
-        route::Call::Model(outside) => prepare(gateway, id, outside, body, meter)?,
+        route::Call::Model(outside) => prepare(gateway, id, outside, body, meter).await?,
         route::Call::Operation(asked) => prepare_operation(gateway, id, *asked, body, meter)?,
     };
     let (form, dropped) = (call.form, call.dropped);
@@ -127,7 +129,7 @@ enum Form {
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
-fn prepare(
+async fn prepare(
     gateway: &Gateway,
     id: &str,
     outside: Outside,
@@ -136,12 +138,21 @@ fn prepare(
 ) -> Result<Call, WireError> {
     let client = outside.client;
     let heartbeat = client.heartbeat();
-    let prepared = Inbound::read(outside, body).and_then(|inbound| {
+    let prepared = async {
+        let inbound = Inbound::read(outside, body)?;
         meter.asked(inbound.model.clone(), inbound.stream);
         let (target, model) = gateway.targets.resolve(&inbound.model)?;
-        Ok((Arc::clone(target), target.endpoint.prepare(&inbound, model)?, inbound.stream))
-    });
-    match prepared {
+        let prepared = match &gateway.fetcher {
+            Some(fetcher) if target.endpoint.takes_bytes_alone(&inbound) => {
+                // Boxed: what few calls go through must not make every call's future large.
+                let request = Box::pin(with_media(fetcher, inbound.decode()?)).await?;
+                target.endpoint.prepare_decoded(&inbound, &request, model)?
+            }
+            _ => target.endpoint.prepare(&inbound, model)?,
+        };
+        Ok((Arc::clone(target), prepared, inbound.stream))
+    };
+    match prepared.await {
         Ok((target, Prepared { outbound, plan, dropped }, streaming)) => {
             let reply = plan.reply(id, unix_seconds());
             let form = if streaming { Form::Stream { heartbeat } } else { Form::Whole };
@@ -212,6 +223,19 @@ fn passed(mut exchange: Exchange<Bytes>, verbatim: bool, context: &CallerContext
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
+}
+
+/// The request with the bytes of what it names by URL. One after the other: a caller can't make us call many hosts at once.
+async fn with_media(fetcher: &Fetcher, mut request: ChatRequest) -> Result<ChatRequest, WireError> {
+    for source in request.sources_mut() {
+        let url = match source {
+            Source::Url(url) if url.starts_with("http://") || url.starts_with("https://") => &*url,
+            _ => continue,
+        };
+        let Fetched { media_type, bytes } = fetcher.fetch(url).await?;
+        *source = Source::Base64 { media_type, data: BASE64_STANDARD.encode(bytes) };
+    }
+    Ok(request)
 }
 
 /// What the caller is told outside the body.

@@ -17,6 +17,7 @@ mod caller_faults;
 mod detecting;
 mod drain;
 mod dropping;
+mod fetching;
 mod http2;
 mod listeners;
 mod messages;

@@ -29,6 +29,35 @@ impl Endpoint {
     /// # Errors
     /// [`ErrorClass::BadRequest`], naming the parameter, if the backend can't honour the request.
     pub fn prepare(&self, inbound: &Inbound, model: &str) -> Result<Prepared, WireError> {
+        self.prepare_as(inbound, None, model)
+    }
+
+    /// The same for a request that was decoded, and changed: media fetched, say.
+    ///
+    /// # Errors
+    /// As [`Endpoint::prepare`].
+    pub fn prepare_decoded(
+        &self,
+        inbound: &Inbound,
+        request: &ChatRequest,
+        model: &str,
+    ) -> Result<Prepared, WireError> {
+        self.prepare_as(inbound, Some(request), model)
+    }
+
+    /// Whether media that a caller names by URL have to be fetched for this backend: it takes their bytes alone.
+    pub fn takes_bytes_alone(&self, inbound: &Inbound) -> bool {
+        inbound.operation == Operation::Generate
+            && !inbound.client.is(self.host.dialect)
+            && matches!(self.host.dialect, Dialect::BedrockConverse)
+    }
+
+    fn prepare_as(
+        &self,
+        inbound: &Inbound,
+        decoded: Option<&ChatRequest>,
+        model: &str,
+    ) -> Result<Prepared, WireError> {
         let dialect = self.host.dialect;
         let relayed = inbound.client.is(dialect);
         if inbound.operation == Operation::CountTokens && !relayed {
@@ -41,7 +70,10 @@ impl Endpoint {
         let (body, emulation) = if relayed {
             (self.relayed(inbound, model, &mut dropped)?, Emulation::default())
         } else {
-            self.translated(&inbound.decode()?, model, &mut dropped)?
+            match decoded {
+                Some(request) => self.translated(request, model, &mut dropped)?,
+                None => self.translated(&inbound.decode()?, model, &mut dropped)?,
+            }
         };
         let plan = ReplyPlan {
             client: inbound.client,

@@ -68,6 +68,13 @@ impl ChatRequest {
     }
 }
 
+impl ChatRequest {
+    /// Where its media come from: images, sound and documents of messages and of tool results, in order.
+    pub fn sources_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        self.messages.iter_mut().flat_map(|message| &mut message.parts).flat_map(Part::sources_mut)
+    }
+}
+
 /// How the reply is streamed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StreamOptions {
@@ -137,6 +144,16 @@ pub enum Part {
 }
 
 impl Part {
+    fn sources_mut(&mut self) -> Vec<&mut Source> {
+        match self {
+            Self::Image(image) => vec![&mut image.source],
+            Self::Audio(audio) => vec![&mut audio.source],
+            Self::Document(document) => vec![&mut document.source],
+            Self::ToolResult(result) => result.parts.iter_mut().flat_map(Self::sources_mut).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// A text part without extras.
     pub fn text(text: impl Into<String>) -> Self {
         Self::Text { text: text.into(), extras: Extras::new() }
