@@ -4,7 +4,7 @@
 //! unset. Never quotes a value. Called by `config::load` when no file is named.
 
 use tidegate::{
-    AwsChains, Key,
+    CredentialSources, Key,
     environment::{self, NO_HOSTS, Verdict},
 };
 use tidegate_wire::auth::Secret;
@@ -27,7 +27,8 @@ pub(super) fn discover(environment: Environment<'_>) -> Loaded {
 }
 
 impl Config {
-    /// Without the hosts of the environment that could not be called, as the AWS default chain knows no region for them: their
+    /// Without the hosts of the environment that could not be called, as the AWS default chain knows no region or Google's
+    /// credentials no project for them: their
     /// variables may be meant for other tools, and are no reason to serve nothing. Each is a warning. Hosts of a file stay.
     ///
     /// # Errors
@@ -40,12 +41,14 @@ impl Config {
         if !self.hosts_discovered {
             return Ok((self, problems));
         }
-        let chains = AwsChains::default();
+        let sources = CredentialSources::new(&self.connect);
         for (name, host) in std::mem::take(&mut self.hosts) {
-            if matches!(host.key, Key::AwsChain(_))
-                && host.region.is_none()
-                && let Err(error) = host.target(&chains).await
-            {
+            let unsure = match host.key {
+                Key::AwsChain(_) => host.region.is_none(),
+                Key::Google(_) => true,
+                _ => false,
+            };
+            if unsure && let Err(error) = host.target(&sources).await {
                 let message = format!("no host {name}: {}", error.message());
                 problems.push(Problem::nowhere(Severity::Warning, "environment", "", message));
             } else {

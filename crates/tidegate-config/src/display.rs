@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tidegate::{Host, Key};
+use tidegate::{EntraIdentity, EntraSource, Host, Key};
 use tidegate_engine::{Clocks, FetchRules, HttpVersion};
 use tidegate_wire::host::AuthScheme;
 
@@ -92,6 +92,9 @@ fn write_host(f: &mut impl Write, name: &str, host: &Host) -> fmt::Result {
     writeln!(f, "  {}:\n    kind: {}", quoted(name), host.kind.name)?;
     match host.url() {
         Some(url) => writeln!(f, "    base_url: {}", quoted(&url))?,
+        None if host.kind.google_scope.is_some() => {
+            writeln!(f, "    # base_url and project: from Google's application default credentials")?;
+        }
         None => writeln!(f, "    # base_url and region: from the AWS default chain")?,
     }
     if let Some(version) = &host.api_version {
@@ -142,6 +145,17 @@ fn write_key(f: &mut impl Write, key: &Key) -> fmt::Result {
                 None => Ok(()),
             }
         }
+        Key::Entra(source) => write_entra(f, source),
+        Key::Google(source) => {
+            writeln!(f, "    # credentials: {source}")?;
+            if let Some(file) = &source.credentials_file {
+                writeln!(f, "    credentials_file: {}", quoted(&file.to_string_lossy()))?;
+            }
+            match &source.quota_project {
+                Some(project) => writeln!(f, "    quota_project: {}", quoted(project)),
+                None => Ok(()),
+            }
+        }
         Key::AwsKeys { session_token, .. } => {
             writeln!(f, "    access_key_id: {REDACTED}\n    secret_access_key: {REDACTED}")?;
             match session_token {
@@ -150,6 +164,32 @@ fn write_key(f: &mut impl Write, key: &Key) -> fmt::Result {
             }
         }
     }
+}
+
+fn write_entra(f: &mut impl Write, source: &EntraSource) -> fmt::Result {
+    writeln!(f, "    # credentials: tokens of {source}")?;
+    writeln!(f, "    entra: {}", source.identity.name())?;
+    let mut line = |name: &str, value: Option<&str>| match value {
+        Some(value) => writeln!(f, "    {name}: {}", quoted(value)),
+        None => Ok(()),
+    };
+    match &source.identity {
+        EntraIdentity::Default => {}
+        EntraIdentity::ClientSecret { tenant_id, client_id, .. } => {
+            line("tenant_id", Some(tenant_id))?;
+            line("client_id", Some(client_id))?;
+            line("client_secret", Some("[redacted]"))?;
+        }
+        EntraIdentity::WorkloadIdentity { tenant_id, client_id, token_file } => {
+            line("tenant_id", tenant_id.as_deref())?;
+            line("client_id", client_id.as_deref())?;
+            line("token_file", token_file.as_deref().map(|file| file.to_string_lossy()).as_deref())?;
+        }
+        EntraIdentity::ManagedIdentity { client_id } => line("client_id", client_id.as_deref())?,
+        EntraIdentity::AzureCli { tenant_id } => line("tenant_id", tenant_id.as_deref())?,
+    }
+    line("scope", source.scope.as_deref())?;
+    line("authority_host", source.authority_host.as_deref())
 }
 
 fn write_clocks(f: &mut impl Write, clocks: &Clocks) -> fmt::Result {

@@ -3,7 +3,11 @@
 //! Which keys a host has depends on how its kind authenticates; the kinds themselves are rows of `tidegate-wire`, and what a host
 //! needs and what its settings may be is the SDK crate's to say. Here is where in the file it stands. Called by `sections.rs`.
 
-use tidegate::{AwsRole, AwsSource, Host, Key, Missing, environment, settings};
+use std::path::PathBuf;
+
+use tidegate::{
+    AwsRole, AwsSource, EntraIdentity, EntraSource, GoogleSource, Host, Key, Missing, environment, settings,
+};
 use tidegate_engine::{Clocks, HttpVersion};
 use tidegate_wire::{
     auth::Secret,
@@ -51,9 +55,11 @@ fn host(name: &str, field: &Field<'_>, open: &mut bool, report: &mut Report<'_>)
     let known: Vec<&str> = match row {
         Some(row) => {
             let account = names_account(row).then(|| row.account_name());
-            COMMON_KEYS.iter().chain(keys(row.auth)).copied().chain(account).collect()
+            let entra = row.entra_scope.map_or(&[][..], |_| ENTRA_KEYS);
+            let adc = row.google_scope.map_or(&[][..], |_| ADC_KEYS);
+            COMMON_KEYS.iter().chain(keys(row.auth)).chain(entra).chain(adc).copied().chain(account).collect()
         }
-        None => COMMON_KEYS.iter().chain(AZURE_KEYS).chain(AWS_KEYS).copied().collect(),
+        None => COMMON_KEYS.iter().chain(AZURE_KEYS).chain(ENTRA_KEYS).chain(AWS_KEYS).copied().collect(),
     };
     let section = Section::of(field, &known, report)?;
     let clocks = section.field("clocks").map(|field| clocks(&field, report));
@@ -76,8 +82,22 @@ fn host(name: &str, field: &Field<'_>, open: &mut bool, report: &mut Report<'_>)
         AuthScheme::Google => google(&mut host, &section, report),
         AuthScheme::Aws { .. } => aws(&mut host, &section, report),
     }
+    if host.kind.entra_scope.is_some() {
+        entra(&mut host, &section, report);
+    }
     host.missing().into_iter().for_each(|what| missing(what, host.kind, &section, report));
     Some(host)
+}
+
+/// The file that a credential is in.
+pub(super) fn file_of(key: &mut Key) -> Option<&mut PathBuf> {
+    match key {
+        Key::Google(GoogleSource { credentials_file, .. }) => credentials_file.as_mut(),
+        Key::Entra(EntraSource { identity: EntraIdentity::WorkloadIdentity { token_file, .. }, .. }) => {
+            token_file.as_mut()
+        }
+        _ => None,
+    }
 }
 
 /// Says where in the file something has to be added.
@@ -90,9 +110,10 @@ fn missing(what: Missing, kind: &HostRow, section: &Section<'_>, report: &mut Re
         (Missing::BaseUrl, _) => {
             (section.path().to_owned(), format!("needs a base_url: {} has no address of its own", kind.name))
         }
-        (Missing::Key, AuthScheme::Azure) => {
-            (section.path().to_owned(), "no credential: give api_key, or token for Entra ID".to_owned())
-        }
+        (Missing::Key, AuthScheme::Azure) => (
+            section.path().to_owned(),
+            "no credential: give api_key, or entra with what it needs, or token".to_owned(),
+        ),
         (Missing::Key, AuthScheme::Google) if kind.variables.api_key.is_empty() => {
             (section.path().to_owned(), "no credential: give token".to_owned())
         }
@@ -172,11 +193,101 @@ fn azure(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
     host.key = key_or_token(section, report);
 }
 
+/// Entra ID, if any of its keys is there. `entra` may be left out where the others say what is meant.
+fn entra(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
+    let Some(first) = ENTRA_KEYS.iter().find(|key| section.field(key).is_some()) else { return };
+    if host.key != Key::None {
+        let other = if section.field("api_key").is_some() { "api_key" } else { "token" };
+        report.error(
+            section.position,
+            section.path(),
+            format!("{other} and {first} exclude each other; remove one"),
+        );
+        return;
+    }
+    let mut text = |key: &str| section.field(key).and_then(|field| field.text(report));
+    let (tenant_id, client_id, token_file) = (text("tenant_id"), text("client_id"), text("token_file"));
+    let identity = match section.field("entra") {
+        Some(field) => field.parse(report, entra_name),
+        None if section.field("client_secret").is_some() => Some("client_secret"),
+        None if section.field("token_file").is_some() => Some("workload_identity"),
+        None => {
+            report.error(
+                section.position,
+                &section.path_of("entra"),
+                format!("missing, while {first} is given"),
+            );
+            None
+        }
+    };
+    let (used, identity): (&[&str], _) = match identity {
+        None => (ENTRA_KEYS, EntraIdentity::Default),
+        Some("client_secret") => {
+            let secret = given(section, "client_secret", report);
+            for key in ["tenant_id", "client_id", "client_secret"] {
+                if section.field(key).is_none() {
+                    let message =
+                        "missing: an application is known by its tenant_id, client_id and client_secret";
+                    report.error(section.position, &section.path_of(key), message);
+                }
+            }
+            // What is missing has its own problem, and so is not called wrong too.
+            let identity = match (tenant_id, client_id, secret) {
+                (Some(tenant_id), Some(client_id), Some(client_secret)) => {
+                    EntraIdentity::ClientSecret { tenant_id, client_id, client_secret }
+                }
+                _ => EntraIdentity::Default,
+            };
+            (&["tenant_id", "client_id", "client_secret"], identity)
+        }
+        Some("workload_identity") => {
+            let token_file = token_file.map(Into::into);
+            let identity = EntraIdentity::WorkloadIdentity { tenant_id, client_id, token_file };
+            (&["tenant_id", "client_id", "token_file"], identity)
+        }
+        Some("managed_identity") => (&["client_id"], EntraIdentity::ManagedIdentity { client_id }),
+        Some("azure_cli") => (&["tenant_id"], EntraIdentity::AzureCli { tenant_id }),
+        Some(_) => (&[], EntraIdentity::Default),
+    };
+    for key in ENTRA_IDENTITY_KEYS.iter().filter(|key| !used.contains(key) && section.field(key).is_some()) {
+        let message = format!("not used by entra: {}", identity.name());
+        report.error(section.position, &section.path_of(key), message);
+    }
+    let mut text = |key: &str| section.field(key).and_then(|field| field.text(report));
+    let source = EntraSource { identity, scope: text("scope"), authority_host: text("authority_host") };
+    if let Err((key, why)) = settings::entra(&source) {
+        report.error(section.position, &section.path_of(key), why);
+    }
+    host.key = Key::Entra(source);
+}
+
+fn entra_name(text: &str) -> Result<&'static str, String> {
+    let names = ["default", "client_secret", "workload_identity", "managed_identity", "azure_cli"];
+    names.into_iter().find(|name| *name == text).ok_or_else(|| format!("is none of {}", names.join(", ")))
+}
+
 fn google(host: &mut Host, section: &Section<'_>, report: &mut Report<'_>) {
     if let Some(field) = section.field("location") {
         host.region = Some(field.parse(report, settings::region).unwrap_or_default());
     }
-    host.key = key_or_token(section, report);
+    let given = key_or_token(section, report);
+    let adc = ADC_KEYS.iter().find(|key| section.field(key).is_some());
+    if given == Key::None && (adc.is_some() || host.base_url.is_none()) && host.kind.google_scope.is_some() {
+        let credentials_file = section.path_buf("credentials_file", report);
+        let quota_project =
+            section.field("quota_project").and_then(|field| field.parse(report, settings::account));
+        host.key = Key::Google(GoogleSource { credentials_file, quota_project });
+        return;
+    }
+    if let Some(adc) = adc {
+        let other = if section.field("api_key").is_some() { "api_key" } else { "token" };
+        report.error(
+            section.position,
+            section.path(),
+            format!("{other} and {adc} exclude each other; remove one"),
+        );
+    }
+    host.key = given;
 }
 
 fn key_or_token(section: &Section<'_>, report: &mut Report<'_>) -> Key {
@@ -313,6 +424,13 @@ fn http_version(text: &str) -> Result<HttpVersion, String> {
 const COMMON_KEYS: &[&str] = &["kind", "base_url", "headers", "http", "clocks", "pass_through"];
 const BEARER_KEYS: &[&str] = &["api_key"];
 const AZURE_KEYS: &[&str] = &["api_key", "token", "api_version"];
+/// Of hosts that take tokens of Entra ID.
+const ENTRA_KEYS: &[&str] =
+    &["entra", "tenant_id", "client_id", "client_secret", "token_file", "scope", "authority_host"];
+/// Those of them that say who asks.
+const ENTRA_IDENTITY_KEYS: &[&str] = &["tenant_id", "client_id", "client_secret", "token_file"];
+/// Of hosts that take tokens of Google Cloud.
+const ADC_KEYS: &[&str] = &["credentials_file", "quota_project"];
 const ANTHROPIC_KEYS: &[&str] = &["api_key", "token"];
 const GOOGLE_KEYS: &[&str] = &["api_key", "token", "location"];
 const AWS_KEYS: &[&str] = &[

@@ -116,6 +116,10 @@ impl Reading<'_, '_> {
                 false => Err(format!("names no configured host; hosts: {}", names.join(", "))),
             });
         }
+        let folder = self.folder;
+        for file in self.config.hosts.iter_mut().filter_map(|(_, host)| hosts::file_of(&mut host.key)) {
+            *file = folder.map_or_else(|| file.clone(), |folder| folder.join(&*file));
+        }
         if let Some(field) = self.section.field("models") {
             self.config.models = models::read(&field, &names, report);
         }

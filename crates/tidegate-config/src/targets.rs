@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use tidegate::{AwsChains, Host, Target, model};
+use tidegate::{CredentialSources, Host, Target, model};
 use tidegate_wire::{ErrorClass, WireError, host::row};
 
 use crate::{
@@ -45,9 +45,9 @@ impl Config {
     pub async fn targets(&self) -> Result<Targets, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut hosts = HashMap::new();
-        let chains = AwsChains::default();
+        let sources = CredentialSources::new(&self.connect);
         for (name, host) in &self.hosts {
-            match host.target(&chains).await {
+            match host.target(&sources).await {
                 Ok(target) => drop(hosts.insert(name.clone(), Arc::new(target))),
                 Err(error) => {
                     let path = format!("hosts.{name}");

@@ -224,7 +224,7 @@ fn what_the_environment_gives_by_halves_is_a_warning_that_names_the_rest() {
     let cases = [
         (("AZURE_API_KEY", "k"), "AZURE_API_BASE is missing"),
         (("AZURE_AD_TOKEN", "k"), "AZURE_API_BASE is missing"),
-        (("AZURE_API_BASE", "https://x"), "AZURE_API_KEY (or AZURE_AD_TOKEN) is missing"),
+        (("AZURE_API_BASE", "https://x"), "AZURE_API_KEY (or AZURE_AD_TOKEN, or AZURE_TENANT_ID"),
         (("AWS_BEARER_TOKEN_BEDROCK", "k"), "AWS_REGION is missing"),
         (("AWS_ACCESS_KEY_ID", "k"), "AWS_SECRET_ACCESS_KEY is missing"),
         (("AWS_SECRET_ACCESS_KEY", "k"), "AWS_ACCESS_KEY_ID is missing"),
@@ -364,7 +364,7 @@ async fn each_host_authenticates_in_its_own_way() {
         let (_, target) = targets.hosts().find(|(host, _)| *host == name).expect("a host");
         match &target.credentials {
             Credentials::Static(credential) => credential.clone(),
-            Credentials::Aws(_) => panic!("{name} uses the chain"),
+            Credentials::Renewed(_) => panic!("{name} has none of its own"),
         }
     };
     assert!(matches!(credential("openai"), Credential::Bearer(key) if key.expose() == "openai-secret"));
@@ -384,8 +384,88 @@ async fn a_bedrock_host_without_keys_uses_the_aws_default_chain() {
     let loaded = parse("t.yaml", "hosts: { bedrock: { region: eu-west-1 } }", &no_variables);
     let targets = config(loaded).targets().await.unwrap_or_else(|problems| panic!("{:#?}", lines(&problems)));
     let Ok((target, model)) = targets.resolve("bedrock/a/b") else { panic!("not resolved") };
-    assert!(matches!(target.credentials, Credentials::Aws(_)));
+    assert!(matches!(target.credentials, Credentials::Renewed(_)));
     assert_eq!((target.endpoint.region.as_deref(), model), (Some("eu-west-1"), "a/b"));
+}
+
+#[test]
+fn entra_is_read_and_shown_and_what_is_shown_can_be_read() {
+    let text = r#"
+hosts:
+  azure: { base_url: "https://r", tenant_id: a-tenant, client_id: a-client, client_secret: "$S" }
+  workload: { kind: azure, base_url: "https://r", entra: workload_identity, token_file: /run/token }
+  machine: { kind: azure, base_url: "https://r", entra: managed_identity, client_id: a-client, scope: "https://s/.default" }
+  cli: { kind: azure, base_url: "https://r", entra: azure_cli, authority_host: "https://login.microsoftonline.us" }
+  found: { kind: azure-anthropic, base_url: "https://r", entra: default }
+"#;
+    let config = config(parse("t.yaml", &text.replace("$S", "hunter2"), &no_variables));
+    let names: Vec<&str> = config
+        .hosts
+        .iter()
+        .map(|(_, host)| match &host.key {
+            Key::Entra(source) => source.identity.name(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(names, ["client_secret", "workload_identity", "managed_identity", "azure_cli", "default"]);
+    let shown = config.to_string();
+    assert!(shown.contains("# credentials: tokens of Entra ID (managed identity)"), "{shown}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let again = parse("t.yaml", &shown, &no_variables).config.unwrap();
+    assert_eq!(again.to_string(), shown);
+}
+
+#[tokio::test]
+async fn a_file_of_google_credentials_is_found_from_the_folder_of_the_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let account = r#"{"type": "authorized_user", "client_id": "c", "client_secret": "s", "refresh_token": "r",
+        "quota_project_id": "a-project"}"#;
+    std::fs::write(folder.path().join("google.json"), account).unwrap();
+    let file = folder.path().join("tidegate.yaml");
+    let text = "hosts: { vertex_ai: { location: europe-west4, credentials_file: google.json } }";
+    std::fs::write(&file, text).unwrap();
+    let config = config(crate::load(Some(&file), &no_variables));
+    let shown = config.to_string();
+    assert!(shown.contains("# credentials: Google's application default credentials in"), "{shown}");
+    let targets = config.targets().await.unwrap_or_else(|problems| panic!("{:#?}", lines(&problems)));
+    let Ok((target, _)) = targets.resolve("vertex_ai/gemini") else { panic!("not resolved") };
+    assert!(matches!(target.credentials, Credentials::Renewed(_)));
+    assert!(target.endpoint.base_url.contains("/projects/a-project/locations/europe-west4/"));
+    assert_eq!(target.endpoint.headers["x-goog-user-project"], "a-project");
+    let two = parse(
+        "t.yaml",
+        "hosts: { vertex_ai: { project: p, location: l, token: t, credentials_file: f } }",
+        &no_variables,
+    );
+    assert!(lines(&two.problems).join("").contains("token and credentials_file exclude each other"));
+}
+
+#[test]
+fn what_entra_lacks_or_has_too_much_is_said() {
+    let said = |fields: &str| {
+        let text = format!("hosts: {{ azure: {{ base_url: \"https://r\", {fields} }} }}");
+        let loaded = parse("t.yaml", &text, &no_variables);
+        lines(&loaded.problems).join("\n")
+    };
+    for (fields, expected) in [
+        ("tenant_id: t", "hosts.azure.entra: missing, while tenant_id is given"),
+        (
+            "entra: client_secret, client_id: c, client_secret: s",
+            "hosts.azure.tenant_id: missing: an application",
+        ),
+        ("api_key: k, entra: default", "api_key and entra exclude each other; remove one"),
+        ("entra: azure_cli, client_id: c", "hosts.azure.client_id: not used by entra: azure_cli"),
+        ("entra: browser", "hosts.azure.entra: `browser` is none of default, client_secret"),
+        (
+            "entra: default, authority_host: \"http://h\"",
+            "hosts.azure.authority_host: is not the URL of a directory",
+        ),
+        ("entra: azure_cli, tenant_id: \"a b\"", "hosts.azure.tenant_id: is no id of Entra ID"),
+    ] {
+        assert!(said(fields).contains(expected), "{fields}: {}", said(fields));
+    }
+    let elsewhere = parse("t.yaml", "hosts: { openai: { api_key: k, entra: default } }", &no_variables);
+    assert!(lines(&elsewhere.problems).join("").contains("entra"));
 }
 
 #[test]

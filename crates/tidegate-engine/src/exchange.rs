@@ -23,7 +23,7 @@ use tidegate_wire::{
 use tokio::time::Instant;
 
 use crate::{
-    Credentials, Engine, HttpVersion, Target,
+    Credentials, Engine, HttpVersion, Origin, Target,
     clocks::{Alarm, Clock},
     connection::{Body, Connection, Head, Headers, Home},
     meter::Meter,
@@ -99,12 +99,17 @@ impl Engine {
         alarm: &mut Alarm,
         meter: &mut Meter,
     ) -> Result<(Head, Body), Failure> {
+        let mut lent = None;
         match &target.credentials {
             Credentials::Static(credential) => authenticate(outbound, credential)?,
-            Credentials::Aws(chain) => {
-                // Boxed here and below: what few calls go through must not make every call's future large.
-                let credential = timed(alarm, Box::pin(chain.fresh())).await?;
-                authenticate(outbound, &Credential::Aws(credential))?;
+            Credentials::Renewed(renewed) => {
+                let credential = match renewed.ready() {
+                    Some(credential) => credential,
+                    // Boxed here and below: what few calls go through must not make every call's future large.
+                    None => timed(alarm, Box::pin(renewed.fresh(target.endpoint.host.name))).await?,
+                };
+                authenticate(outbound, &credential)?;
+                lent = Some((renewed, credential));
             }
         }
         let agent = HeaderValue::from_static(USER_AGENT);
@@ -121,7 +126,7 @@ impl Engine {
             let sent = match connection {
                 Connection::H1(connection) => {
                     fresh = connection.is_used();
-                    let head = self.h1_head(target, outbound);
+                    let head = self.h1_head(&target.origin, outbound);
                     let home = Home { pool: self.inner.pool.clone(), origin: target.origin.clone() };
                     timed(alarm, connection.send(head, outbound.body.clone(), home)).await?
                 }
@@ -145,6 +150,11 @@ impl Engine {
                 )
                 .into());
             };
+            if head.status == StatusCode::UNAUTHORIZED
+                && let Some((renewed, credential)) = &lent
+            {
+                renewed.refused(credential);
+            }
             return Ok((head, body));
         }
     }
@@ -171,9 +181,9 @@ impl Engine {
         Ok(connection)
     }
 
-    fn h1_head(&self, target: &Target, outbound: &Outbound) -> Vec<u8> {
-        let start = |path: &str| RequestHead::new(&outbound.method, path, target.origin.authority());
-        let mut head = match self.inner.connector.plain_proxy(&target.origin) {
+    pub(crate) fn h1_head(&self, origin: &Origin, outbound: &Outbound) -> Vec<u8> {
+        let start = |path: &str| RequestHead::new(&outbound.method, path, origin.authority());
+        let mut head = match self.inner.connector.plain_proxy(origin) {
             None => start(outbound.uri.path_and_query().map_or("/", PathAndQuery::as_str)),
             Some(proxy) => {
                 let mut head = start(&outbound.uri.to_string());

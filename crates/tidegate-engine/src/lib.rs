@@ -5,9 +5,10 @@
 //! HTTP/1.1 socket is closed before the drop returns, an HTTP/2 stream is reset. The [`Meter`] inside settles the call from its
 //! own `Drop`, after the connection is gone, exactly once.
 //!
-//! No vendor is named here, nothing is spawned on the request path (the one exception is the driver of a shared HTTP/2
-//! connection, in `connection/h2.rs`), and no lock is held across an await but one: calls that have no good AWS credential
-//! wait for the one that renews it (`credentials.rs`). Called by the SDK crate and by the gateway.
+//! No vendor is named here but where credentials come from, and no lock is held across an await. Nothing is spawned on the
+//! request path, with two exceptions that belong to no one call: the driver of a shared HTTP/2 connection
+//! (`connection/h2.rs`) and the task that keeps a credential fresh (`credentials/renewed.rs`). Called by the SDK crate and by
+//! the gateway.
 
 mod addresses;
 pub mod clocks;

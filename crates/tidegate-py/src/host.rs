@@ -12,7 +12,10 @@ use pyo3::{
     types::{PyDict, PyMapping, PyString},
 };
 use serde_json::Value;
-use tidegate::{AwsRole, AwsSource, ChatRequest, Clocks, Host, Missing, model};
+use tidegate::{
+    AwsRole, AwsSource, ChatRequest, Clocks, EntraIdentity, EntraSource, GoogleSource, Host, Missing, Secret,
+    model,
+};
 use tidegate_wire::{
     WireError,
     dialect::openai_chat::Inbound,
@@ -151,6 +154,12 @@ fn with_settings(
     if let Some(region) = settings.text("aws_region_name")?.or(region) {
         host = host.region(region);
     }
+    if let Some(project) = settings.text("vertex_project")? {
+        host = host.account(project);
+    }
+    if let Some(location) = settings.text("vertex_location")? {
+        host = host.region(location);
+    }
     for (name, value) in settings.headers()? {
         host = host.header(name, value);
     }
@@ -223,6 +232,20 @@ impl<'py> Settings<'py> {
         if let Some(token) = self.text("azure_ad_token")? {
             return Ok(found.token(token));
         }
+        if let Some(source) = self.entra(py)? {
+            return Ok(found.entra(source));
+        }
+        if let Some(file) = self.text("vertex_credentials")? {
+            if file.trim_start().starts_with('{') {
+                return Err(error::bad_argument(
+                    py,
+                    "vertex_credentials",
+                    "is the path of a file, not what is in it",
+                ));
+            }
+            let credentials_file = Some(file.into());
+            return Ok(found.google(GoogleSource { credentials_file, quota_project: None }));
+        }
         let session = self.text("aws_session_token")?;
         let source = self.aws_source(py)?;
         match (self.text("aws_access_key_id")?, self.text("aws_secret_access_key")?) {
@@ -246,6 +269,23 @@ impl<'py> Settings<'py> {
                 "is missing beside the other half of the key",
             )),
         }
+    }
+
+    /// An application of Entra ID, if one is given.
+    fn entra(&self, py: Python<'_>) -> PyResult<Option<EntraSource>> {
+        let (tenant_id, client_id) = (self.text("tenant_id")?, self.text("client_id")?);
+        let scope = self.text("azure_scope")?;
+        let identity = match (tenant_id, client_id, self.text("client_secret")?) {
+            (None, None, None) => return Ok(None),
+            (Some(tenant_id), Some(client_id), Some(secret)) => {
+                EntraIdentity::ClientSecret { tenant_id, client_id, client_secret: Secret::new(secret) }
+            }
+            (None, ..) => return Err(error::bad_argument(py, "tenant_id", ENTRA_PART)),
+            (_, None, _) => return Err(error::bad_argument(py, "client_id", ENTRA_PART)),
+            (.., None) => return Err(error::bad_argument(py, "client_secret", ENTRA_PART)),
+        };
+        let authority_host = std::env::var("AZURE_AUTHORITY_HOST").ok().filter(|host| !host.is_empty());
+        Ok(Some(EntraSource { identity, scope, authority_host }))
     }
 
     /// The profile and the role, if either is given.
@@ -296,5 +336,7 @@ fn wrong_type(name: &str, wanted: &str, found: &Bound<'_, PyAny>) -> PyErr {
     PyTypeError::new_err(format!("{name} must be {wanted}, not {kind}"))
 }
 
+const ENTRA_PART: &str =
+    "is missing beside the other parts of an application of Entra ID: tenant_id, client_id, client_secret";
 /// A week: later than anybody waits, and sooner than a clock overflows.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);

@@ -247,7 +247,7 @@ def test_a_reply_made_by_hand():
         ({"api_key": "\ud800"}, ValueError, "api_key"),
         ({"custom_llm_provider": 3}, TypeError, "custom_llm_provider must be a str"),
         ({"langfuse_secret_key": "s"}, TypeError, "langfuse_secret_key"),
-        ({"vertex_credentials": "{}"}, tidegate.UnsupportedParamsError, "vertex_credentials"),
+        ({"aws_web_identity_token": "t"}, tidegate.UnsupportedParamsError, "aws_web_identity_token"),
     ],
 )
 def test_wrong_arguments_are_named(backend, changes, kind, said):
@@ -324,7 +324,7 @@ def test_no_aws_credentials_are_no_refusal(backend, monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     arguments = backend.arguments("bedrock")
     del arguments["aws_access_key_id"], arguments["aws_secret_access_key"]
-    with pytest.raises(tidegate.AuthenticationError, match="bedrock: no AWS credentials.*aws_access_key_id"):
+    with pytest.raises(tidegate.AuthenticationError, match="bedrock: no credential for bedrock from the AWS default chain.*aws_access_key_id"):
         completion(**arguments)
 
 

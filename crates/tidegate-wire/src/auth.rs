@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use crate::{ErrorClass, WireError, outbound::Outbound};
 
 /// A secret string: its `Debug` shows nothing.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Secret(String);
 
 impl Secret {

@@ -26,7 +26,7 @@ use tidegate_wire::{
 use tokio::sync::OnceCell;
 
 use crate::{
-    AwsChains, ChatResponse, ChatStream, Error, Host,
+    ChatResponse, ChatStream, CredentialSources, Error, Host,
     environment::{self, Lookup, Note, Verdict},
     model, settings,
 };
@@ -53,7 +53,7 @@ struct Inner {
     notes: Vec<Note>,
     /// Deadlines of hosts without their own.
     clocks: Clocks,
-    chains: AwsChains,
+    sources: CredentialSources,
     recorder: Arc<dyn Recorder>,
     swept: Mutex<Instant>,
 }
@@ -158,7 +158,7 @@ impl Client {
     /// # Cancel safety
     /// Dropping the future gives up the look-up of AWS credentials; nothing is held.
     pub async fn target(&self, host: &Host) -> Result<Target, Error> {
-        let mut target = host.target(&self.inner.chains).await?;
+        let mut target = host.target(&self.inner.sources).await?;
         target.clocks = host.clocks.unwrap_or(self.inner.clocks);
         Ok(target)
     }
@@ -349,7 +349,7 @@ impl ClientBuilder {
                 order,
                 notes: self.notes.unwrap_or_default(),
                 clocks: self.clocks,
-                chains: AwsChains::default(),
+                sources: CredentialSources::new(&self.connect),
                 recorder: self.recorder.unwrap_or_else(|| Arc::new(Hook(drop))),
                 swept: Mutex::new(Instant::now()),
             }),

@@ -11,7 +11,7 @@ use tidegate_wire::{
     host::{AuthScheme, HOSTS, HostRow, Quirk, Variables, row},
 };
 
-use crate::{AwsSource, Host, Key, Missing, settings};
+use crate::{AwsSource, EntraIdentity, EntraSource, GoogleSource, Host, Key, Missing, settings};
 
 /// Looks a variable up.
 pub type Lookup<'e> = &'e dyn Fn(&str) -> Option<String>;
@@ -68,10 +68,10 @@ impl fmt::Display for Note {
 /// | host | variables |
 /// |---|---|
 /// | `openai` | `OPENAI_API_KEY`; `OPENAI_BASE_URL` or `OPENAI_API_BASE` for another address (then the key may be missing) |
-/// | `azure` | `AZURE_API_KEY` or `AZURE_OPENAI_API_KEY`, else `AZURE_AD_TOKEN` or `AZURE_OPENAI_AD_TOKEN`; `AZURE_API_BASE` or `AZURE_OPENAI_ENDPOINT`; `AZURE_API_VERSION` or `OPENAI_API_VERSION` (without one, the v1 surface) |
-/// | `bedrock` | the first of `AWS_BEARER_TOKEN_BEDROCK`, `AWS_ACCESS_KEY_ID` with `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, `AWS_PROFILE`; `AWS_REGION`, `AWS_DEFAULT_REGION` or `AWS_REGION_NAME` |
+/// | `azure` | `AZURE_API_KEY` or `AZURE_OPENAI_API_KEY`, else `AZURE_AD_TOKEN` or `AZURE_OPENAI_AD_TOKEN`, else Entra ID by the variables of Azure's own clients (`docs/credentials.md`); `AZURE_API_BASE` or `AZURE_OPENAI_ENDPOINT`; `AZURE_API_VERSION` or `OPENAI_API_VERSION` (without one, the v1 surface) |
+/// | `bedrock` | the first of `AWS_BEARER_TOKEN_BEDROCK`, `AWS_ACCESS_KEY_ID` with `AWS_SECRET_ACCESS_KEY` and `AWS_SESSION_TOKEN`, `AWS_PROFILE`, `AWS_WEB_IDENTITY_TOKEN_FILE`, `AWS_CONTAINER_CREDENTIALS_RELATIVE_URI` or `..._FULL_URI`; `AWS_REGION`, `AWS_DEFAULT_REGION` or `AWS_REGION_NAME` |
 /// | `gemini` | `GEMINI_API_KEY` or `GOOGLE_API_KEY` |
-/// | `vertex_ai` | `VERTEXAI_ACCESS_TOKEN`; `VERTEXAI_PROJECT` or `GOOGLE_CLOUD_PROJECT`; `VERTEXAI_LOCATION`, `VERTEX_LOCATION` or `GOOGLE_CLOUD_LOCATION` |
+/// | `vertex_ai` | `VERTEXAI_ACCESS_TOKEN`, else application default credentials (`docs/credentials.md`) where `GOOGLE_APPLICATION_CREDENTIALS`, `VERTEXAI_PROJECT` or `VERTEXAI_LOCATION` is there; `VERTEXAI_PROJECT` or `GOOGLE_CLOUD_PROJECT`; `VERTEXAI_LOCATION`, `VERTEX_LOCATION` or `GOOGLE_CLOUD_LOCATION` |
 /// | every other | those of its row in `docs/hosts.md` |
 ///
 /// ```
@@ -131,7 +131,7 @@ pub(crate) fn lack(kind: &HostRow, missing: Missing) -> String {
         Missing::Region => "region",
         Missing::Account => kind.account_name(),
     };
-    let variable = match naming(&kind.variables, missing) {
+    let variable = match naming(kind, missing) {
         name if name.is_empty() => name,
         name => format!(" (in the environment: {name})"),
     };
@@ -147,7 +147,7 @@ impl Discovered {
             match missing {
                 None => self.hosts.push((host.kind.name, host)),
                 Some(missing) => {
-                    let name = naming(&host.kind.variables, missing);
+                    let name = naming(host.kind, missing);
                     let message = format!("{name} is missing{}", example(host.kind, missing));
                     notes.push(Note { variable, host: host.kind.name, verdict: Verdict::NoHost, message });
                 }
@@ -183,17 +183,27 @@ impl Reading {
         // A key that is there by itself does not mean a server on this machine: Ollama's is for its cloud.
         let local = kind.has(Quirk::OwnServer) && kind.default_base_url.is_some();
         let by_key = key.as_ref().map(|(name, _)| *name).filter(|_| !local);
+        let adc = search.google(kind);
+        let by_key = by_key.or(adc.as_ref().and_then(|(opens, _)| *opens));
         reading.opened_by = by_key.or(base_url.as_ref().map(|(name, _)| *name));
         if let (Some((name, _)), None) = (&base_url, &key)
+            && !(kind.entra_scope.is_some() && search.entra().is_some())
+            && adc.as_ref().is_none_or(|(_, source)| source.credentials_file.is_none())
             && matches!(kind.auth, AuthScheme::Bearer | AuthScheme::Anthropic | AuthScheme::Google)
             && !kind.has(Quirk::OwnServer)
         {
             let message =
-                format!("{} is not set: calls to this server carry no key", naming(variables, Missing::Key));
+                format!("{} is not set: calls to this server carry no key", naming(kind, Missing::Key));
             reading.note(name, Verdict::Used, message);
         }
-        if let Some((_, key)) = key {
+        // These variables open no host by themselves: they are other tools', too.
+        let entra = || kind.entra_scope.and_then(|_| search.entra()).map(Key::Entra);
+        if let Some(key) = key.map(|(_, key)| key).or_else(entra) {
             reading.host.key = key;
+        } else if let Some((_, source)) = adc {
+            // Another server wants none but what is said so plainly.
+            let wanted = base_url.is_none() || source.credentials_file.is_some();
+            reading.host.key = if wanted { Key::Google(source) } else { Key::None };
         }
         reading.host.base_url = reading.value(base_url, base_url_of);
         reading.host.api_version = reading.value(search.first(variables.api_version), settings::api_version);
@@ -236,7 +246,7 @@ impl Reading {
         }
     }
 
-    /// In the order of the AWS tools: the bearer key, the access key, the profile.
+    /// In the order of the AWS tools: the bearer key, the access key, the profile, the role of a pod or a container.
     fn aws_key(&mut self, variables: &Variables, search: &Search<'_>) -> Option<(&'static str, Key)> {
         if let Some(found) = search.key(variables) {
             return Some(found);
@@ -250,7 +260,8 @@ impl Reading {
             (None, Some((name, _))) => self.note(name, Verdict::NotUsed, format!("{AWS_ID} is missing")),
             (None, None) => {}
         }
-        search.first(&[AWS_PROFILE]).map(|(name, _)| (name, Key::AwsChain(AwsSource::default())))
+        let chain = |(name, _)| (name, Key::AwsChain(AwsSource::default()));
+        search.first(&[AWS_PROFILE]).or_else(|| search.first(AWS_ROLES)).map(chain)
     }
 
     fn note(&mut self, variable: &'static str, verdict: Verdict, message: String) {
@@ -278,6 +289,48 @@ impl Search<'_> {
         self.secret(variables.api_key).map(|(name, key)| (name, Key::ApiKey(key))).or_else(token)
     }
 
+    /// What the variables of Azure's own clients say of Entra ID.
+    fn entra(&self) -> Option<EntraSource> {
+        let value = |name| self.first(&[name]).map(|(_, value)| value);
+        let identity = match value(AZURE_TOKEN_CREDENTIALS) {
+            Some(name) => self.entra_identity(&name)?,
+            None => EntraIdentity::in_environment(self.lookup).into_iter().next()?,
+        };
+        Some(EntraSource { identity, scope: value(AZURE_SCOPE), authority_host: value(AZURE_AUTHORITY_HOST) })
+    }
+
+    /// What the environment says of Google's application default credentials, for a kind that takes them, and the variable that
+    /// shows that a host is wanted. The credentials are other tools' too: by themselves, without a location, they open none.
+    fn google(&self, kind: &HostRow) -> Option<(Option<&'static str>, GoogleSource)> {
+        kind.google_scope?;
+        let file = self.first(&[GOOGLE_APPLICATION_CREDENTIALS]);
+        let by_file =
+            file.as_ref().and(self.first(kind.variables.region)).map(|_| GOOGLE_APPLICATION_CREDENTIALS);
+        let by_place = || {
+            self.first(&["VERTEXAI_PROJECT", "VERTEXAI_LOCATION", "VERTEX_LOCATION"]).map(|(name, _)| name)
+        };
+        let opens = by_file.or_else(by_place);
+        let credentials_file = file.map(|(_, file)| file.into());
+        Some((opens, GoogleSource { credentials_file, quota_project: None }))
+    }
+
+    /// By the name of the class of Azure's clients that it is.
+    fn entra_identity(&self, name: &str) -> Option<EntraIdentity> {
+        let client_id = || self.first(&["AZURE_CLIENT_ID"]).map(|(_, id)| id);
+        match name.to_ascii_lowercase().as_str() {
+            "managedidentitycredential" => Some(EntraIdentity::ManagedIdentity { client_id: client_id() }),
+            "azureclicredential" | "dev" => Some(EntraIdentity::AzureCli { tenant_id: None }),
+            "environmentcredential" => EntraIdentity::in_environment(self.lookup)
+                .into_iter()
+                .find(|identity| matches!(identity, EntraIdentity::ClientSecret { .. })),
+            "workloadidentitycredential" => EntraIdentity::in_environment(self.lookup)
+                .into_iter()
+                .find(|identity| matches!(identity, EntraIdentity::WorkloadIdentity { .. })),
+            "prod" => Some(EntraIdentity::Default),
+            _ => None,
+        }
+    }
+
     fn secret(&self, names: &[&'static str]) -> Option<(&'static str, Secret)> {
         self.first(names).map(|(name, value)| (name, Secret::new(value)))
     }
@@ -292,12 +345,22 @@ impl Search<'_> {
 }
 
 /// The preferred one of the variables that would give what is missing; a second way in brackets.
-fn naming(variables: &Variables, missing: Missing) -> String {
+fn naming(kind: &HostRow, missing: Missing) -> String {
+    let variables = &kind.variables;
     let preferred = |names: &[&'static str]| names.first().copied().unwrap_or_default();
     match (missing, variables.token) {
         (Missing::BaseUrl, _) => preferred(variables.base_url).to_owned(),
         (Missing::Region, _) => preferred(variables.region).to_owned(),
         (Missing::Account, _) => preferred(variables.account).to_owned(),
+        (Missing::Key, token) if kind.entra_scope.is_some() => {
+            let others = token.first().into_iter().chain(&["AZURE_TENANT_ID"]).copied();
+            let others: Vec<&str> = others.collect();
+            format!(
+                "{} (or {} with AZURE_CLIENT_ID and AZURE_CLIENT_SECRET)",
+                preferred(variables.api_key),
+                others.join(", or ")
+            )
+        }
         (Missing::Key, []) => preferred(variables.api_key).to_owned(),
         (Missing::Key, token) if variables.api_key.is_empty() => preferred(token).to_owned(),
         (Missing::Key, token) => format!("{} (or {})", preferred(variables.api_key), preferred(token)),
@@ -319,6 +382,18 @@ const AWS_ID: &str = "AWS_ACCESS_KEY_ID";
 const AWS_SECRET: &str = "AWS_SECRET_ACCESS_KEY";
 const AWS_SESSION_TOKEN: &str = "AWS_SESSION_TOKEN";
 const AWS_PROFILE: &str = "AWS_PROFILE";
+/// What Kubernetes and ECS set for whoever has a role there.
+const AWS_ROLES: &[&str] = &[
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+];
+/// Azure's own: which identity its clients are to use.
+const AZURE_TOKEN_CREDENTIALS: &str = "AZURE_TOKEN_CREDENTIALS";
+const GOOGLE_APPLICATION_CREDENTIALS: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+const AZURE_AUTHORITY_HOST: &str = "AZURE_AUTHORITY_HOST";
+/// LiteLLM's.
+const AZURE_SCOPE: &str = "AZURE_SCOPE";
 
 #[cfg(test)]
 mod tests;

@@ -2,18 +2,21 @@
 //!
 //! The one description that everybody makes: users by hand, `environment.rs` from variables, the gateway from its file. Never
 //! sends anything; looks up AWS credentials only for a host that leaves them to the default chain, and only when it is made
-//! ready ([`Host::target`]).
+//! ready ([`Host::target`]). Tokens are fetched at the first call.
 
 use std::fmt;
 
-use http::{HeaderMap, HeaderName};
-use tidegate_engine::{Clocks, Credentials, HttpVersion, Target, credentials::AwsSource};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tidegate_engine::{
+    Clocks, Credentials, HttpVersion, Target,
+    credentials::{AwsSource, EntraSource, GoogleSource},
+};
 use tidegate_wire::{
     auth::{AwsCredential, Credential, Secret},
     host::{AuthScheme, HOSTS, HostRow, Place, Quirk, row},
 };
 
-use crate::{AwsChains, Error, environment, model, settings};
+use crate::{CredentialSources, Error, environment, model, settings};
 
 /// A backend: which kind, where, and how to authenticate there.
 ///
@@ -72,6 +75,10 @@ pub enum Key {
     },
     /// Whatever the AWS default chain finds, renewed before it expires.
     AwsChain(AwsSource),
+    /// Tokens of Entra ID, renewed before they expire.
+    Entra(EntraSource),
+    /// Tokens of Google Cloud, by its application default credentials, renewed before they expire.
+    Google(GoogleSource),
 }
 
 /// Something that a host can't be called without.
@@ -88,10 +95,12 @@ pub enum Missing {
 }
 
 impl Host {
-    /// A host of this kind, of which nothing else is said yet. One of AWS's leaves its credentials to the default chain.
+    /// A host of this kind, of which nothing else is said yet. One of AWS's leaves its credentials to the default chain, one of
+    /// Google Cloud's to its application default credentials.
     pub fn new(kind: &'static HostRow) -> Self {
         let key = match kind.auth {
             AuthScheme::Aws { .. } => Key::AwsChain(AwsSource::default()),
+            _ if kind.google_scope.is_some() => Key::Google(GoogleSource::default()),
             AuthScheme::Bearer | AuthScheme::Azure | AuthScheme::Anthropic | AuthScheme::Google => Key::None,
         };
         Self {
@@ -223,6 +232,42 @@ impl Host {
         self.key(Key::AwsChain(source))
     }
 
+    /// Tokens of Entra ID, of this source, in the place of any other credential. They are fetched at the first call, and renewed
+    /// before they expire.
+    ///
+    /// ```
+    /// use tidegate::{EntraIdentity, EntraSource, Host};
+    ///
+    /// let identity = EntraIdentity::ManagedIdentity { client_id: None };
+    /// let host = Host::of_kind("azure")?
+    ///     .base_url("https://NAME.openai.azure.com")
+    ///     .entra(EntraSource { identity, ..EntraSource::default() });
+    /// host.check()?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn entra(self, source: EntraSource) -> Self {
+        self.key(Key::Entra(source))
+    }
+
+    /// Tokens of Google Cloud, of this source, in the place of any other credential. They are fetched at the first call, and
+    /// renewed before they expire. Where [`Host::account`] names no project, it is that of the credentials.
+    ///
+    /// ```
+    /// use tidegate::{GoogleSource, Host};
+    ///
+    /// let file = Some("/etc/tides/service-account.json".into());
+    /// let host = Host::of_kind("vertex_ai")?
+    ///     .region("europe-west4")
+    ///     .google(GoogleSource { credentials_file: file, ..GoogleSource::default() });
+    /// host.check()?;
+    /// # Ok::<(), tidegate::Error>(())
+    /// ```
+    #[must_use]
+    pub fn google(self, source: GoogleSource) -> Self {
+        self.key(Key::Google(source))
+    }
+
     /// How to authenticate.
     #[must_use]
     pub fn key(mut self, key: Key) -> Self {
@@ -305,13 +350,19 @@ impl Host {
             Key::AwsKeys { .. } => true,
             // It finds one.
             Key::AwsChain(_) => false,
-            Key::None | Key::ApiKey(_) | Key::Token(_) => filled_in("{region}"),
+            Key::None | Key::ApiKey(_) | Key::Token(_) | Key::Entra(_) | Key::Google(_) => {
+                filled_in("{region}")
+            }
         };
         [
             (Missing::BaseUrl, !own_url && default.is_none()),
             (Missing::Key, key_wanted && self.key == Key::None),
             (Missing::Region, region_wanted && self.region.is_none()),
-            (Missing::Account, filled_in("{account}") && self.account.is_none()),
+            // Credentials of Google name one.
+            (
+                Missing::Account,
+                filled_in("{account}") && self.account.is_none() && !matches!(self.key, Key::Google(_)),
+            ),
         ]
         .into_iter()
         .filter_map(|(what, missing)| missing.then_some(what))
@@ -326,6 +377,23 @@ impl Host {
         let aws = matches!(self.key, Key::AwsKeys { .. } | Key::AwsChain(_));
         if aws && !matches!(self.kind.auth, AuthScheme::Aws { .. }) {
             return Err(Error::configuration(format!("{} takes no AWS credentials", self.kind.name)));
+        }
+        if let Key::Google(source) = &self.key {
+            if self.kind.google_scope.is_none() {
+                return Err(Error::configuration(format!(
+                    "{} takes no credentials of Google Cloud",
+                    self.kind.name
+                )));
+            }
+            if let Some(project) = &source.quota_project {
+                settings::account(project).map_err(|why| wrong("quota_project", &why))?;
+            }
+        }
+        if let Key::Entra(source) = &self.key {
+            if self.kind.entra_scope.is_none() {
+                return Err(Error::configuration(format!("{} takes no tokens of Entra ID", self.kind.name)));
+            }
+            settings::entra(source).map_err(|(setting, why)| wrong(setting, &why))?;
         }
         if let Some(missing) = self.missing().first() {
             return Err(Error::configuration(environment::lack(self.kind, *missing)));
@@ -356,21 +424,48 @@ impl Host {
     ///
     /// # Cancel safety
     /// Dropping the future gives up the look-up of AWS credentials; nothing is held.
-    pub async fn target(&self, chains: &AwsChains) -> Result<Target, Error> {
+    pub async fn target(&self, sources: &CredentialSources) -> Result<Target, Error> {
         self.check()?;
-        let region = self.region.as_deref();
+        let (region, account) = (self.region.as_deref(), self.account.as_deref());
         match &self.key {
             Key::AwsChain(source) => {
-                let chain = chains.chain(source, region, self.service()).await?;
-                let region = chain.region().to_owned();
-                self.target_with(Credentials::Aws(chain), Some(&region))
+                let aws = sources.aws(source, region, self.service()).await?;
+                self.target_with(
+                    Credentials::Renewed(aws.credential),
+                    Some(&aws.region),
+                    self.account.as_deref(),
+                )
             }
-            _ => self.target_with(Credentials::Static(self.credential()), region),
+            Key::Entra(source) => {
+                let scope = self.kind.entra_scope.unwrap_or_default();
+                self.target_with(Credentials::Renewed(sources.entra(source, scope)), region, account)
+            }
+            Key::Google(source) => {
+                let own_url = self.base_url.is_some();
+                let found = sources.google_projects(source, account.is_none() && !own_url).await?;
+                let scope = self.kind.google_scope.unwrap_or_default();
+                let credentials = Credentials::Renewed(sources.google(source, scope));
+                if account.is_none() && found.project.is_none() && !own_url {
+                    return Err(Error::configuration(environment::lack(self.kind, Missing::Account)));
+                }
+                let mut target =
+                    self.target_with(credentials, region, account.or(found.project.as_deref()))?;
+                if let Some(quota) = found.quota.and_then(|quota| HeaderValue::try_from(quota).ok()) {
+                    target.endpoint.headers.entry(QUOTA_PROJECT_HEADER).or_insert(quota);
+                }
+                Ok(target)
+            }
+            _ => self.target_with(Credentials::Static(self.credential()), region, account),
         }
     }
 
-    fn target_with(&self, credentials: Credentials, region: Option<&str>) -> Result<Target, Error> {
-        let mut endpoint = self.kind.endpoint_at(self.place(region))?;
+    fn target_with(
+        &self,
+        credentials: Credentials,
+        region: Option<&str>,
+        account: Option<&str>,
+    ) -> Result<Target, Error> {
+        let mut endpoint = self.kind.endpoint_at(Place { account, ..self.place(region) })?;
         endpoint.headers = self.header_map()?;
         let mut target = Target::new(endpoint, credentials)?;
         target.clocks = self.clocks.unwrap_or_default();
@@ -395,7 +490,7 @@ impl Host {
                     service: self.service(),
                 })
             }
-            (Key::None | Key::AwsChain(_), _) => Credential::Anonymous,
+            (Key::None | Key::AwsChain(_) | Key::Entra(_) | Key::Google(_), _) => Credential::Anonymous,
         }
     }
 
@@ -446,6 +541,7 @@ fn wrong(setting: &str, why: &str) -> Error {
 const AZURE_KEY_HEADER: HeaderName = HeaderName::from_static("api-key");
 const ANTHROPIC_KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 const GOOGLE_KEY_HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
+const QUOTA_PROJECT_HEADER: HeaderName = HeaderName::from_static("x-goog-user-project");
 
 #[cfg(test)]
 mod tests;

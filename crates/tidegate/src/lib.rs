@@ -40,7 +40,6 @@
 //! Sockets are `tidegate-engine`'s, wire formats are `tidegate-wire`'s. Nothing retries and nothing falls back: an [`Error`]
 //! says whether that could help. Used by programs, by the gateway for its hosts, and by the Python package.
 
-mod aws;
 mod client;
 pub mod environment;
 mod error;
@@ -48,15 +47,16 @@ mod host;
 pub mod model;
 mod response;
 pub mod settings;
+mod sources;
 mod stream;
 
-pub use aws::AwsChains;
 pub use client::{Client, ClientBuilder};
 pub use error::Error;
 pub use host::{Host, Key, Missing};
 pub use response::{Answer, ChatResponse};
+pub use sources::CredentialSources;
 pub use stream::ChatStream;
-pub use tidegate_engine::credentials::{AwsRole, AwsSource};
+pub use tidegate_engine::credentials::{AwsRole, AwsSource, EntraIdentity, EntraSource, GoogleSource};
 pub use tidegate_engine::{
     CallRecord, Clock, Clocks, ConnectOptions, HttpVersion, Outcome, Provenance, Target,
 };

@@ -5,6 +5,7 @@
 //! read settings from files of their own and want to say where in the file a wrong one stands, as the gateway does.
 
 use http::{HeaderName, HeaderValue};
+use tidegate_engine::credentials::{EntraIdentity, EntraSource};
 
 /// What a host is called, and its models' names begin with.
 ///
@@ -72,6 +73,71 @@ pub fn account(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err("has characters that no such name has; write one such as my-project-1".to_owned())
+}
+
+/// Who asks Entra ID for tokens, and where.
+///
+/// # Errors
+/// The first setting that can't be used, by its name in the gateway's file, and why.
+pub fn entra(source: &EntraSource) -> Result<(), (&'static str, String)> {
+    let id = |name, id: &str| entra_id(id).map_err(|why| (name, why));
+    let optional = |name, given: &Option<String>| given.as_deref().map_or(Ok(()), |given| id(name, given));
+    match &source.identity {
+        EntraIdentity::Default => {}
+        EntraIdentity::ClientSecret { tenant_id, client_id, client_secret } => {
+            id("tenant_id", tenant_id)?;
+            id("client_id", client_id)?;
+            if client_secret.expose().is_empty() {
+                return Err(("client_secret", "is empty".to_owned()));
+            }
+        }
+        EntraIdentity::WorkloadIdentity { tenant_id, client_id, .. } => {
+            optional("tenant_id", tenant_id)?;
+            optional("client_id", client_id)?;
+        }
+        EntraIdentity::ManagedIdentity { client_id } => optional("client_id", client_id)?,
+        EntraIdentity::AzureCli { tenant_id } => optional("tenant_id", tenant_id)?,
+    }
+    if let Some(host) = &source.authority_host {
+        authority_host(host).map_err(|why| ("authority_host", why))?;
+    }
+    source.scope.as_deref().map_or(Ok(()), |text| scope(text).map(drop).map_err(|why| ("scope", why)))
+}
+
+/// A directory or an application of Entra ID: an id, or a directory's domain.
+///
+/// # Errors
+/// It has other characters than letters, digits, hyphens, underscores and dots, or none.
+pub fn entra_id(text: &str) -> Result<(), String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if !text.is_empty() && text.bytes().all(fits) {
+        return Ok(());
+    }
+    Err("is no id of Entra ID; write one such as 00000000-0000-0000-0000-000000000000".to_owned())
+}
+
+/// The directory's URL: its national cloud. Secrets go there, so it has TLS.
+///
+/// # Errors
+/// It is no `https` URL, or has more than a host.
+pub fn authority_host(text: &str) -> Result<String, String> {
+    let why =
+        || "is not the URL of a directory; write one such as https://login.microsoftonline.us".to_owned();
+    let url = base_url(text).map_err(|_| why())?;
+    let bare = url.strip_prefix("https://").is_some_and(|host| !host.contains(['/', '@', '?', '#']));
+    if bare { Ok(url) } else { Err(why()) }
+}
+
+/// What tokens are asked for.
+///
+/// # Errors
+/// It has a space, or nothing.
+pub fn scope(text: &str) -> Result<String, String> {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':' | b'/');
+    if !text.is_empty() && text.bytes().all(fits) {
+        return Ok(text.to_owned());
+    }
+    Err("is not a scope; write one such as https://cognitiveservices.azure.com/.default".to_owned())
 }
 
 /// The name of a header to send along.

@@ -11,7 +11,10 @@
 
 mod support;
 
+mod credentials;
+mod entra;
 mod floods;
+mod google;
 mod hanging_up;
 mod replies;
 mod requests;

@@ -192,6 +192,20 @@ pub(crate) fn read_request_head(stream: &mut impl Read) -> Option<u64> {
     head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok())
 }
 
+/// Reads one request, head and body.
+pub(crate) fn read_request_text(stream: &mut impl Read) -> Option<String> {
+    let (mut request, mut byte) = (Vec::new(), [0]);
+    while !request.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        request.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&request).into_owned();
+    let length =
+        head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+    stream.take(length).read_to_end(&mut request).ok()?;
+    String::from_utf8(request).ok()
+}
+
 /// Writes; an engine that has closed meanwhile is no failure of the script's.
 pub(crate) fn say(stream: &mut impl std::io::Write, bytes: impl AsRef<[u8]>) {
     let _ = stream.write_all(bytes.as_ref()).and_then(|()| stream.flush());

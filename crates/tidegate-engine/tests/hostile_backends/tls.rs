@@ -17,10 +17,21 @@ use crate::support::{
     say, whole,
 };
 
-type Tls = StreamOwned<ServerConnection, TcpStream>;
+pub(crate) type Tls = StreamOwned<ServerConnection, TcpStream>;
 
 /// A backend behind TLS, and a world that trusts it.
 fn secured(script: impl Fn(usize, Tls) + Send + Sync + 'static) -> (Backend, World) {
+    let (backend, certificate) = behind_tls(script);
+    let options =
+        ConnectOptions { ca_file: Some(certificate.path().to_owned()), ..ConnectOptions::default() };
+    let world = World::with(&format!("https://{}", backend.address), options);
+    (backend, world)
+}
+
+/// A backend behind TLS, and its certificate.
+pub(crate) fn behind_tls(
+    script: impl Fn(usize, Tls) + Send + Sync + 'static,
+) -> (Backend, tempfile::NamedTempFile) {
     let certified = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -36,9 +47,7 @@ fn secured(script: impl Fn(usize, Tls) + Send + Sync + 'static) -> (Backend, Wor
     });
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(certified.cert.pem().as_bytes()).unwrap();
-    let options = ConnectOptions { ca_file: Some(file.path().to_owned()), ..ConnectOptions::default() };
-    let world = World::with(&format!("https://{}", backend.address), options);
-    (backend, world)
+    (backend, file)
 }
 
 #[tokio::test]

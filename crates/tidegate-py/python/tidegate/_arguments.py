@@ -64,6 +64,15 @@ class _Host(TypedDict, total=False):
     aws_session_name: str | None
     aws_session_token: str | None
     azure_ad_token: str | None
+    azure_scope: str | None
+    # An application of Entra ID: the three together.
+    client_id: str | None
+    client_secret: str | None
+    tenant_id: str | None
+    # A file.
+    vertex_credentials: str | None
+    vertex_location: str | None
+    vertex_project: str | None
 
 
 class _Call(TypedDict, total=False):
@@ -142,13 +151,10 @@ UNSUPPORTED = frozenset(
         "aws_web_identity_token",
         "azure_client_secret",
         "azure_password",
-        "azure_scope",
         "azure_username",
         "cache",
         "caching",
         "client",
-        "client_id",
-        "client_secret",
         "context_window_fallback_dict",
         "deployment_id",
         "enable_json_schema_validation",
@@ -166,12 +172,8 @@ UNSUPPORTED = frozenset(
         "retry_strategy",
         "rpm",
         "ssl_verify",
-        "tenant_id",
         "tpm",
         "use_in_pass_through",
-        "vertex_credentials",
-        "vertex_location",
-        "vertex_project",
     }
 )
 KNOWN = REQUEST | HOST | CALL | SORTED | frozenset(OTHER_NAMES) | IGNORED | UNSUPPORTED

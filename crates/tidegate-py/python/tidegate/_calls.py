@@ -43,8 +43,9 @@ async def acompletion(
     `messages` and all that is not listed here are OpenAI's parameters; what they do not know is passed on as it is, as is
     all of `extra_body`. `None` means not given. `tidegate._arguments.Arguments` has them all with their types.
 
-    Where: `api_base` (or `base_url`), `api_key`, `api_version`, `azure_ad_token`, `aws_region_name` and the other `aws_`
-    ones take the place of environment variables.
+    Where: `api_base` (or `base_url`), `api_key`, `api_version`, `azure_ad_token`, `tenant_id` with `client_id` and `client_secret`, `vertex_project`,
+    `vertex_location`, `vertex_credentials`,
+    `aws_region_name` and the other `aws_` ones take the place of environment variables.
 
     How: `timeout` in seconds is how long to wait for whatever comes next, and of a reply that is not streamed for all of it;
     `stream_timeout` is the same for streams only. `num_retries` attempts follow one that failed and may succeed later,

@@ -108,7 +108,7 @@ def _candidate(
     if provider is not None and not callable(provider):
         raise TypeError(f"azure_ad_token_provider must be a function, not {type(provider).__name__}")
     # Asked only if nothing else says by what right, and for nobody else's host.
-    if provider and kind == "azure" and not settings.keys() & {"api_key", "azure_ad_token"}:
+    if provider and kind == "azure" and not settings.keys() & {"api_key", "azure_ad_token", "client_secret"}:
         settings["azure_ad_token"] = provider()
     for clock in ("timeout", "stream_timeout"):
         if clock in settings and (seconds := _seconds(settings.pop(clock))) is not None:

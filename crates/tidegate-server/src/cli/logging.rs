@@ -24,12 +24,14 @@ pub(super) fn start(log: &Log) -> io::Result<()> {
     Ok(())
 }
 
-/// The AWS look-up warns of each place where it finds nothing, with a metadata service that most machines have not among them;
-/// what comes of it is said by whoever asked.
+/// The look-ups of AWS and Azure warn of each place where they find nothing, with a metadata service that most machines have not
+/// among them; what comes of it is said by whoever asked.
 fn directives(level: LogLevel) -> String {
     let name = level.name();
     match level {
-        LogLevel::Error | LogLevel::Warn | LogLevel::Info => format!("{name},aws_config=error"),
+        LogLevel::Error | LogLevel::Warn | LogLevel::Info => {
+            format!("{name},aws_config=error,azure_identity=error,azure_core=error")
+        }
         LogLevel::Debug | LogLevel::Trace => name.to_owned(),
     }
 }

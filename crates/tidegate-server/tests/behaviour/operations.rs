@@ -68,7 +68,9 @@ fn with_hosts(settings: &str) -> (Setup, Setup) {
          denied: {{kind: openai, base_url: \"{base}/v1\", api_key: bad-key, pass_through: true}}\n  \
          claude: {{kind: anthropic, base_url: \"{base}\", api_key: simulated, pass_through: true}}\n"
     );
-    (Setup::builder().settings(settings).hosts(&more).start(), backend)
+    let hosts =
+        more.lines().map(str::trim).fold(Setup::builder().settings(settings), |all, line| all.host(line));
+    (hosts.start(), backend)
 }
 
 #[test]

@@ -68,6 +68,36 @@ fn p2_no_second_attempt_starts_after_a_hang_up() {
 }
 
 #[test]
+fn p3_a_hang_up_while_a_credential_is_awaited_ends_the_call_at_once() {
+    // A directory that takes connections and says nothing, so that the first token never comes.
+    let directory = Scripted::start(|_, stream| backend::await_close(stream));
+    let backend = Scripted::start(|_, stream| backend::await_close(stream));
+    let azure = format!(
+        "entra: {{kind: azure, base_url: \"http://{}\", tenant_id: t, client_id: c, client_secret: s, \
+         authority_host: \"https://{}\"}}",
+        backend.address, directory.address
+    );
+    let mut setup = Setup::builder().host(&azure).start();
+    let mut callers = [setup.call("entra/gpt", "", true), setup.call("entra/gpt", "", false)];
+    eventually("the directory is asked", || directory.connections() == 1);
+    pause(Duration::from_millis(50));
+    let left = Instant::now();
+    callers.iter_mut().for_each(|caller| caller.fin());
+    callers.iter_mut().for_each(|caller| caller.await_close());
+    assert!(left.elapsed() < Duration::from_millis(500), "{:?}", left.elapsed());
+    setup.records.wait(2);
+    for record in setup.finish() {
+        assert_eq!(record.outcome, Outcome::ClientGone);
+        assert!(record.error.is_none(), "{:?}", record.error);
+    }
+    assert_eq!(
+        (directory.connections(), backend.connections()),
+        (1, 0),
+        "one fetch for both, and no backend"
+    );
+}
+
+#[test]
 fn p4_an_answer_that_comes_with_the_hang_up_does_not_undo_it() {
     // The backend answers in the very moment in which it learns that a caller has left.
     let backend = Scripted::start(|_, stream| {

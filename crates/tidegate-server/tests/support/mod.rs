@@ -31,9 +31,9 @@ pub(crate) struct Setup {
 #[derive(Default)]
 pub(crate) struct Builder {
     settings: String,
-    hosts: String,
     listen: String,
     clocks: String,
+    hosts: String,
     log: Option<String>,
     backend: Option<SocketAddr>,
     simulator: Option<SimConfig>,
@@ -48,12 +48,6 @@ impl Builder {
         self
     }
 
-    /// Further hosts, a line each.
-    pub(crate) fn hosts(mut self, lines: &str) -> Self {
-        self.hosts.push_str(lines);
-        self
-    }
-
     /// Fields of the listener.
     pub(crate) fn listener(mut self, fields: &str) -> Self {
         self.listen = format!(", {fields}");
@@ -63,6 +57,12 @@ impl Builder {
     /// Deadlines of every host.
     pub(crate) fn clocks(mut self, fields: &str) -> Self {
         self.clocks = format!(", clocks: {{{fields}}}");
+        self
+    }
+
+    /// A host besides those of every gateway, as a line of the configuration.
+    pub(crate) fn host(mut self, line: &str) -> Self {
+        self.hosts.push_str(&format!("  {line}\n"));
         self
     }
 

@@ -49,6 +49,10 @@ pub struct HostRow {
     pub dialect: Dialect,
     /// How it authenticates.
     pub auth: AuthScheme,
+    /// Scope of the tokens of Entra ID that it takes. `None`: it takes none.
+    pub entra_scope: Option<&'static str>,
+    /// Scope of the tokens of Google Cloud that it takes. `None`: it takes none.
+    pub google_scope: Option<&'static str>,
     /// Base URL where the operator gives none; `{region}` and `{account}` are filled in, `{aws_domain}` with the domain of
     /// the region's partition and `{vertex_domain}` with that of the location. `None`: it must be given.
     pub default_base_url: Option<&'static str>,

@@ -8,6 +8,8 @@ pub(super) const CHAT: HostRow = HostRow {
     aliases: &[],
     dialect: Dialect::OpenaiChat,
     auth: AuthScheme::Bearer,
+    entra_scope: None,
+    google_scope: None,
     default_base_url: None,
     variables: keys(&[], &[]),
     abort_stops_billing: AbortBilling::Unknown,

@@ -25,6 +25,7 @@ pub static HOSTS: &[HostRow] = &[
     HostRow {
         name: "azure",
         auth: AuthScheme::Azure,
+        entra_scope: Some("https://cognitiveservices.azure.com/.default"),
         variables: Variables {
             token: &["AZURE_AD_TOKEN", "AZURE_OPENAI_AD_TOKEN"],
             api_version: &["AZURE_API_VERSION", "OPENAI_API_VERSION"],
@@ -69,6 +70,7 @@ pub static HOSTS: &[HostRow] = &[
         name: "azure-anthropic",
         dialect: Dialect::AnthropicMessages,
         auth: AuthScheme::Anthropic,
+        entra_scope: Some("https://ai.azure.com/.default"),
         variables: keys(&["ANTHROPIC_FOUNDRY_API_KEY"], &["ANTHROPIC_FOUNDRY_BASE_URL"]),
         services: Services::None,
         ..CHAT
@@ -89,6 +91,7 @@ pub static HOSTS: &[HostRow] = &[
         aliases: &["vertex"],
         dialect: Dialect::Gemini,
         auth: AuthScheme::Google,
+        google_scope: Some("https://www.googleapis.com/auth/cloud-platform"),
         default_base_url: Some(
             "https://{vertex_domain}/v1beta1/projects/{account}/locations/{region}/publishers/google",
         ),

@@ -3,7 +3,7 @@
 use tidegate_wire::host::HOSTS;
 
 use super::{Discovered, Verdict, aws_region, discover};
-use crate::{AwsSource, Host, Key};
+use crate::{AwsSource, EntraIdentity, EntraSource, GoogleSource, Host, Key, Secret};
 
 type Pairs<'p> = &'p [(&'p str, &'p str)];
 
@@ -41,6 +41,8 @@ fn each_host_appears_from_its_own_variables() {
     let keys = [("AWS_ACCESS_KEY_ID", "i"), ("AWS_SECRET_ACCESS_KEY", "s"), ("AWS_REGION", "eu-west-1")];
     assert_eq!(names(&keys), ["bedrock"]);
     assert_eq!(names(&[("AWS_PROFILE", "p")]), ["bedrock"]);
+    assert_eq!(names(&[("AWS_WEB_IDENTITY_TOKEN_FILE", "/f")]), ["bedrock"]);
+    assert_eq!(names(&[("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://h")]), ["bedrock"]);
 }
 
 #[test]
@@ -104,6 +106,76 @@ fn the_narrower_credential_comes_first() {
 }
 
 #[test]
+fn an_azure_host_without_a_key_has_what_azures_own_clients_would_find() {
+    let base = ("AZURE_OPENAI_ENDPOINT", "https://r");
+    let secret = [
+        base,
+        ("AZURE_TENANT_ID", "t"),
+        ("AZURE_CLIENT_ID", "c"),
+        ("AZURE_CLIENT_SECRET", "s"),
+        ("AZURE_SCOPE", "x"),
+    ];
+    let source = |variables: Pairs<'_>| match &found(variables).hosts[0].1.key {
+        Key::Entra(source) => source.clone(),
+        other => panic!("{other:?}"),
+    };
+    let (tenant_id, client_id) = ("t".to_owned(), "c".to_owned());
+    let identity = EntraIdentity::ClientSecret { tenant_id, client_id, client_secret: Secret::new("s") };
+    let expected = EntraSource { identity, scope: Some("x".to_owned()), authority_host: None };
+    assert_eq!(source(&secret), expected);
+    // A key is the narrower of the two.
+    assert!(matches!(
+        found(&[&secret[..], &[("AZURE_API_KEY", "k")]].concat()).hosts[0].1.key,
+        Key::ApiKey(_)
+    ));
+    // These variables are other tools', too: by themselves they are no host, and no word about one.
+    assert!(names(&secret[1..]).is_empty() && said(&secret[1..]).is_empty());
+
+    let workload = [
+        base,
+        ("AZURE_TENANT_ID", "t"),
+        ("AZURE_CLIENT_ID", "c"),
+        ("AZURE_FEDERATED_TOKEN_FILE", "/f"),
+        ("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.us/"),
+    ];
+    let workload_source = source(&workload);
+    assert_eq!(workload_source.identity.name(), "workload_identity");
+    assert_eq!(workload_source.authority_host.as_deref(), Some("https://login.microsoftonline.us/"));
+
+    let service = [base, ("IDENTITY_ENDPOINT", "http://h"), ("IDENTITY_HEADER", "h")];
+    assert_eq!(source(&service).identity, EntraIdentity::ManagedIdentity { client_id: None });
+    for (name, expected) in [
+        ("ManagedIdentityCredential", "managed_identity"),
+        ("azureclicredential", "azure_cli"),
+        ("dev", "azure_cli"),
+        ("prod", "default"),
+        ("EnvironmentCredential", "client_secret"),
+    ] {
+        let chosen = [&secret[..], &[("AZURE_TOKEN_CREDENTIALS", name)]].concat();
+        assert_eq!(source(&chosen).identity.name(), expected, "{name}");
+    }
+}
+
+#[test]
+fn a_vertex_host_has_googles_credentials_where_something_says_that_it_is_wanted() {
+    let file = ("GOOGLE_APPLICATION_CREDENTIALS", "/f");
+    // Other tools', too.
+    assert!(names(&[file]).is_empty() && said(&[file]).is_empty());
+    let place = [file, ("GOOGLE_CLOUD_LOCATION", "global")];
+    let source = |variables: Pairs<'_>| match &found(variables).hosts[0].1.key {
+        Key::Google(source) => source.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(source(&place).credentials_file, Some("/f".into()));
+    let project = [("VERTEXAI_PROJECT", "p"), ("VERTEXAI_LOCATION", "global")];
+    assert_eq!(source(&project), GoogleSource::default());
+    let token = [&project[..], &[file, ("VERTEXAI_ACCESS_TOKEN", "t")]].concat();
+    assert!(matches!(found(&token).hosts[0].1.key, Key::Token(_)));
+    let elsewhere = found(&[("VERTEXAI_API_BASE", "http://127.0.0.1:1")]);
+    assert_eq!(elsewhere.hosts[0].1.key, Key::None);
+}
+
+#[test]
 fn an_empty_variable_is_not_set() {
     assert!(names(&[("OPENAI_API_KEY", ""), ("AWS_PROFILE", "")]).is_empty());
     let second = [("AZURE_API_KEY", ""), ("AZURE_OPENAI_API_KEY", "k"), ("AZURE_API_BASE", "https://r")];
@@ -121,7 +193,11 @@ fn half_a_host_says_what_it_lacks() {
             &[("AZURE_OPENAI_AD_TOKEN", "t")],
             "no host azure: AZURE_API_BASE is missing, such as https://NAME.openai.azure.com",
         ),
-        (&[("AZURE_API_BASE", "https://r")], "no host azure: AZURE_API_KEY (or AZURE_AD_TOKEN) is missing"),
+        (
+            &[("AZURE_API_BASE", "https://r")],
+            "no host azure: AZURE_API_KEY (or AZURE_AD_TOKEN, or AZURE_TENANT_ID with AZURE_CLIENT_ID and \
+             AZURE_CLIENT_SECRET) is missing",
+        ),
         (
             &[("AWS_BEARER_TOKEN_BEDROCK", "k")],
             "no host bedrock: AWS_REGION is missing, such as eu-central-1",
