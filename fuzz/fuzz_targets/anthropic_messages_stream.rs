@@ -22,6 +22,7 @@ fuzz_target!(|input: &[u8]| {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
+        response: tidegate_wire::host::ResponseFacts::default(),
         emulation: Emulation::default(),
     };
     let (relayed, failed, progress) = run(plan.reply("id", 1), input);

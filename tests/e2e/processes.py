@@ -82,13 +82,13 @@ class Simulator:
 class Gateway:
     """`tidegate serve` with a configuration of its own and a call log in JSON lines.
 
-    `settings` is YAML that follows `listen`, `hosts` and `log`.
+    `settings` is YAML that follows `listen`, `hosts` and `log`; `listen` is that of the one listener.
     """
 
-    def __init__(self, folder: Path, backends: str, settings: str = ""):
+    def __init__(self, folder: Path, backends: str, settings: str = "", listen: str = "127.0.0.1:0"):
         self.log = folder / "tidegate.log"
         config = folder / "tidegate.yaml"
-        config.write_text(hosts_on(backends) + settings)
+        config.write_text(hosts_on(backends, listen) + settings)
         self.process = subprocess.Popen(
             [binary(), "serve", "--config", str(config)],
             env=environment(),
@@ -163,10 +163,16 @@ class Gateway:
 ESTABLISHED = "01"
 
 
-def hosts_on(backends: str) -> str:
+def documented(page: str) -> list[str]:
+    """The pieces of Python in a page of the documentation."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / page).read_text()
+    return [block.split("```")[0] for block in text.split("```python\n")[1:]]
+
+
+def hosts_on(backends: str, listen: str = "127.0.0.1:0") -> str:
     """A configuration whose every host is the simulator at `backends`, and a few that fail in ways of their own."""
     return f"""\
-listen: 127.0.0.1:0
+listen: {listen}
 log: {{ format: json, file: tidegate.log }}
 hosts:
   openai: {{ base_url: "{backends}/v1", api_key: {KEY} }}

@@ -39,9 +39,9 @@ BAD_BODIES = (
     ("stream that is no boolean", body(stream="yes"), "invalid_type", "stream", "expected a boolean, but got a string"),
     ("n that is no number", body(n="two"), "invalid_type", "n", "expected a positive integer"),
     ("a parameter twice", '{"model":"a/b","model":"c/d","messages":[{}]}', None, "model", "Duplicate parameter 'model'"),
-    ("n for bedrock", body(model="bedrock/m", n=2), None, "n", "not supported by Bedrock Converse: `n`"),
-    ("seed for bedrock", body(model="bedrock/m", seed=7), None, "seed", "not supported by Bedrock Converse: `seed`"),
-    ("logprobs for bedrock", body(model="bedrock/m", logprobs=True), None, "logprobs", "Bedrock Converse: `logprobs`"),
+    ("n for bedrock", body(model="bedrock/m", n=2), "unsupported_parameter", "n", "not supported by Bedrock Converse: `n`"),
+    ("seed for bedrock", body(model="bedrock/m", seed=7), "unsupported_parameter", "seed", "Bedrock Converse: `seed`"),
+    ("logprobs for bedrock", body(model="bedrock/m", logprobs=True), "unsupported_parameter", "logprobs", "`logprobs`"),
     (
         "a message without a role, for bedrock",
         body(model="bedrock/m", messages=[{"content": "x"}]),
@@ -52,7 +52,7 @@ BAD_BODIES = (
     (
         "a part of no known type, for bedrock",
         body(model="bedrock/m", messages=[{"role": "user", "content": [{"type": "smell"}]}]),
-        None,
+        "unsupported_parameter",
         "messages[0].content",
         "smell",
     ),

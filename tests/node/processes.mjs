@@ -60,9 +60,9 @@ export class Simulator {
   }
 }
 
-/** `tidegate serve`, with a call log in JSON lines. Every host is the simulator. */
+/** `tidegate serve`, with a call log in JSON lines. Every host is the simulator. `settings` is YAML that follows. */
 export class Gateway {
-  static async start(backends) {
+  static async start(backends, settings = "") {
     const gateway = new Gateway();
     const folder = mkdtempSync(join(tmpdir(), "tidegate-"));
     const config = join(folder, "tidegate.yaml");
@@ -77,7 +77,7 @@ hosts:
   bedrock: { base_url: "${backends}", region: us-east-1, access_key_id: AKIAENDTOEND, secret_access_key: ${KEY} }
   anthropic: { base_url: "${backends}", api_key: ${KEY} }
   gemini: { base_url: "${backends}/v1beta", api_key: ${KEY} }
-`,
+${settings}`,
     );
     gateway.process = start(["serve", "--config", config], "ignore");
     const said = await until(() => gateway.lines().find((line) => line.message?.startsWith("listening on ")));

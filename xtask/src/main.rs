@@ -28,7 +28,7 @@ enum Command {
     /// Formatting, clippy, rustdoc and the project's own checks; warnings are errors.
     Lint(lint::LintOptions),
     /// Sets up what the tests need, runs all of them, ends with one line `N passed, N failed`.
-    Test,
+    Test(suite::TestOptions),
     /// Speed and memory of direct, nginx and Tidegate side by side, in one run and as ratios.
     Bench(bench::BenchOptions),
     /// The backend that the benchmark measures against; prints its port, ends when its standard input does.
@@ -39,7 +39,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Lint(options) => lint::run(&options),
-        Command::Test => suite::run(),
+        Command::Test(options) => suite::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::MockBackend => bench::mock::run(),
     };

@@ -11,11 +11,23 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 
+/// What is tested.
+#[derive(clap::Args)]
+pub(crate) struct TestOptions {
+    /// Only this: a real engine, llama.cpp with a small model, behind the gateway. It is compiled first, which takes a while.
+    #[arg(long)]
+    engine: bool,
+}
+
 /// Runs everything; the exit status says whether all passed.
-pub(crate) fn run() -> Result<ExitCode> {
+pub(crate) fn run(options: &TestOptions) -> Result<ExitCode> {
     let root = step::project_root()?;
     let mut suite = Suite { tally: Tally::default(), failed_steps: Vec::new() };
-    suite.run(&root);
+    if options.engine {
+        suite.python_tests(&root, &ENGINE_TESTS);
+    } else {
+        suite.run(&root);
+    }
     for failure in &suite.failed_steps {
         eprintln!("failed: {failure}");
     }
@@ -49,8 +61,13 @@ impl Suite {
     }
 
     fn end_to_end_tests(&mut self, root: &Path) {
+        self.python_tests(root, &END_TO_END_TESTS);
+    }
+
+    /// Tests of the gateway's binary, each in its environment.
+    fn python_tests(&mut self, root: &Path, suites: &[(&str, &str, &str)]) {
         let Some(gateway) = self.step("gateway binary", || gateway(root)) else { return };
-        for (folder, requirements, tests) in END_TO_END_TESTS {
+        for (folder, requirements, tests) in suites {
             let set_up = || environment(root, folder, requirements);
             let Some(programs) = self.step("Python environment", set_up) else { continue };
             let mut command = Command::new(programs.join("python"));
@@ -174,6 +191,9 @@ const END_TO_END_TESTS: [(&str, &str, &str); 2] = [
     (".xtask/venv", "tests/requirements.txt", END_TO_END),
     (".xtask/venv-litellm", "tests/requirements-litellm.txt", "tests/e2e/test_litellm.py"),
 ];
+/// The same of a real engine.
+const ENGINE_TESTS: [(&str, &str, &str); 1] =
+    [(".xtask/venv-engine", "tests/requirements-engine.txt", "tests/engine")];
 /// Requirements beside the package's tests, and the tests to run with them.
 const PACKAGE_TESTS: [(&str, &str); 2] = [
     ("requirements.txt", "crates/tidegate-py/tests"),

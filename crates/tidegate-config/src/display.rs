@@ -9,7 +9,7 @@ use std::{
 
 use tidegate::{EntraIdentity, EntraSource, Host, Key};
 use tidegate_engine::{Clocks, FetchRules, HttpVersion};
-use tidegate_wire::host::AuthScheme;
+use tidegate_wire::host::{AuthScheme, ResponsesUse};
 
 use crate::{Config, Limits, Listener, LogFormat};
 
@@ -120,6 +120,11 @@ fn write_host(f: &mut impl Write, name: &str, host: &Host) -> fmt::Result {
         HttpVersion::Http2 => "2",
     };
     writeln!(f, "    http: {version}")?;
+    match host.responses {
+        ResponsesUse::Auto => {}
+        ResponsesUse::Always => writeln!(f, "    responses: always")?,
+        ResponsesUse::Never => writeln!(f, "    responses: never")?,
+    }
     write_clocks(f, &host.clocks.unwrap_or_default())
 }
 

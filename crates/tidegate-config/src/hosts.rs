@@ -11,7 +11,7 @@ use tidegate::{
 use tidegate_engine::{Clocks, HttpVersion};
 use tidegate_wire::{
     auth::Secret,
-    host::{AuthScheme, HOSTS, HostRow, row},
+    host::{AuthScheme, Dialect, HOSTS, HostRow, ResponsesUse, row},
 };
 
 use crate::{
@@ -57,21 +57,29 @@ fn host(name: &str, field: &Field<'_>, open: &mut bool, report: &mut Report<'_>)
             let account = names_account(row).then(|| row.account_name());
             let entra = row.entra_scope.map_or(&[][..], |_| ENTRA_KEYS);
             let adc = row.google_scope.map_or(&[][..], |_| ADC_KEYS);
-            COMMON_KEYS.iter().chain(keys(row.auth)).chain(entra).chain(adc).copied().chain(account).collect()
+            let responses = (row.dialect == Dialect::OpenaiChat).then_some(RESPONSES_KEY);
+            let keys = COMMON_KEYS.iter().chain(keys(row.auth)).chain(entra).chain(adc).copied();
+            keys.chain(account).chain(responses).collect()
         }
-        None => COMMON_KEYS.iter().chain(AZURE_KEYS).chain(ENTRA_KEYS).chain(AWS_KEYS).copied().collect(),
+        None => {
+            let all = COMMON_KEYS.iter().chain(AZURE_KEYS).chain(ENTRA_KEYS).chain(AWS_KEYS).copied();
+            all.chain([RESPONSES_KEY]).collect()
+        }
     };
     let section = Section::of(field, &known, report)?;
     let clocks = section.field("clocks").map(|field| clocks(&field, report));
     let headers = section.field("headers").map(|field| headers(&field, report));
     let mut http = HttpVersion::default();
     section.read("http", &mut http, report, http_version);
+    let mut responses = ResponsesUse::default();
+    section.read(RESPONSES_KEY, &mut responses, report, responses_use);
     section.read("pass_through", open, report, scalar::boolean);
     let base_url = section.field("base_url").map(|field| base_url(&field, report));
     let mut host = Host::new(row?);
     host.clocks = clocks;
     host.headers = headers.unwrap_or_default();
     host.http = http;
+    host.responses = responses;
     // Here and below: what is given but wrong has its own problem, and counts as given, so that it is not called missing too.
     host.base_url = base_url.map(Option::unwrap_or_default);
     host.account = account(host.kind, &section, report);
@@ -421,6 +429,16 @@ fn http_version(text: &str) -> Result<HttpVersion, String> {
     }
 }
 
+fn responses_use(text: &str) -> Result<ResponsesUse, String> {
+    match text {
+        "auto" => Ok(ResponsesUse::Auto),
+        "always" => Ok(ResponsesUse::Always),
+        "never" => Ok(ResponsesUse::Never),
+        _ => Err("is none of auto, always, never".to_owned()),
+    }
+}
+
+const RESPONSES_KEY: &str = "responses";
 const COMMON_KEYS: &[&str] = &["kind", "base_url", "headers", "http", "clocks", "pass_through"];
 const BEARER_KEYS: &[&str] = &["api_key"];
 const AZURE_KEYS: &[&str] = &["api_key", "token", "api_version"];

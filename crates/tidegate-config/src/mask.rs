@@ -83,7 +83,7 @@ fn is_harmless(path: &[&str]) -> bool {
         ["listen" | "models" | "fetch_media" | "limits" | "connect" | "log", ..]
             | ["drop_params" | "heartbeat" | "user_timeout" | "drain" | "workers"]
             | ["hosts", _, "clocks", ..]
-            | ["hosts", _, "kind" | "base_url" | "api_version" | "region" | "http"]
+            | ["hosts", _, "kind" | "base_url" | "api_version" | "region" | "http" | "responses"]
     )
 }
 

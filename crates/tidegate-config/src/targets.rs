@@ -48,7 +48,10 @@ impl Config {
         let sources = CredentialSources::new(&self.connect);
         for (name, host) in &self.hosts {
             match host.target(&sources).await {
-                Ok(target) => drop(hosts.insert(name.clone(), Arc::new(target))),
+                Ok(mut target) => {
+                    target.endpoint.name.clone_from(name);
+                    drop(hosts.insert(name.clone(), Arc::new(target)));
+                }
                 Err(error) => {
                     let path = format!("hosts.{name}");
                     problems.push(Problem::nowhere(Severity::Error, "configuration", &path, error.message()));

@@ -19,7 +19,7 @@ listen:
 master_key: ${TIDEGATE_MASTER_KEY}
 hosts:
   openai: { api_key: "${OPENAI_API_KEY}" }
-  azure: { base_url: "https://x.openai.azure.com/", api_version: 2024-10-21, api_key: os.environ/AZURE }
+  azure: { base_url: "https://x.openai.azure.com/", api_version: 2024-10-21, responses: never, api_key: os.environ/AZURE }
   eu: { kind: azure, base_url: "https://eu.openai.azure.com", token: entra-secret }
   bedrock:
     region: eu-central-1
@@ -100,6 +100,7 @@ fn every_key_is_read() {
     let host = |index: usize| &config.hosts[index].1;
     assert_eq!(host(1).base_url.as_deref(), Some("https://x.openai.azure.com"));
     assert_eq!(host(1).api_version.as_deref(), Some("2024-10-21"));
+    assert_eq!(host(1).responses, tidegate_wire::host::ResponsesUse::Never);
     assert_eq!(host(2).kind.name, "azure");
     assert!(matches!(host(2).key, Key::Token(_)));
     let bedrock = host(3);

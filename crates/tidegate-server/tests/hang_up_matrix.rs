@@ -33,8 +33,8 @@ fn every_backend_stops_in_every_phase_for_every_hang_up_and_is_settled_once() {
     let mut cells = probe(&mut gateway, others, &records);
     cells.extend(probe(&mut gateway, &[*last], &records));
 
-    // Chat and Messages of every backend in every phase; of what else callers use, as many as there are to be cut off.
-    let phases = 2 * 5 * 10 + 10 + 2 * 3 + 8 + 8 + 10;
+    // The dialects of every backend in every phase; of what else callers use, as many as there are to be cut off.
+    let phases = 5 * 6 * 10 + 10 + 2 * 3 + 8 + 8 + 10;
     assert_eq!(cells.len(), phases * 6 * 2, "the whole matrix");
     let report = Report { cells, took: Duration::ZERO };
     println!(

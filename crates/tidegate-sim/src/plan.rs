@@ -79,6 +79,8 @@ pub(crate) enum Segment {
 pub(crate) enum ContentFrames {
     /// An SSE event around the token's text; `padding` is the event's own field against length side channels.
     Sse(Arc<SseTemplate>),
+    /// The same with the event's number in front of the text.
+    Numbered(Arc<NumberedTemplate>),
     /// Frames used over and over; as many as the built-in text has words.
     Cycle(Arc<[Bytes]>),
 }
@@ -93,6 +95,15 @@ pub(crate) struct SseTemplate {
     pub(crate) text: usize,
 }
 
+/// An event that says its own number.
+#[derive(Debug)]
+pub(crate) struct NumberedTemplate {
+    pub(crate) before_number: String,
+    /// Of token 0's event.
+    pub(crate) first: u64,
+    pub(crate) rest: SseTemplate,
+}
+
 impl ContentFrames {
     /// The frame of token `index`, made in `scratch` if it is not at hand.
     pub(crate) fn frame<'a>(&'a self, index: u32, scratch: &'a mut Vec<u8>) -> &'a [u8] {
@@ -101,6 +112,14 @@ impl ContentFrames {
                 Some(frame) => frame,
                 None => &[],
             },
+            Self::Numbered(template) => {
+                scratch.clear();
+                scratch.extend_from_slice(template.before_number.as_bytes());
+                let number = template.first + u64::from(index);
+                scratch.extend_from_slice(number.to_string().as_bytes());
+                template.rest.write(index, scratch);
+                scratch
+            }
             Self::Sse(template) => {
                 scratch.clear();
                 template.write(index, scratch);

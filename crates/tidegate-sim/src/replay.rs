@@ -39,7 +39,7 @@ struct Recording {
 }
 
 impl Replay {
-    /// Loads the chat, Messages, Converse, ConverseStream and generateContent recordings below `directory`: in each provider's folder an `index.json`
+    /// Loads the chat, Responses, Messages, Converse, ConverseStream and generateContent recordings below `directory`: in each provider's folder an `index.json`
     /// that names the response files and says their status, headers and fidelity.
     ///
     /// # Errors
@@ -118,7 +118,7 @@ impl Recording {
         let payload_only = entry.response_fidelity.starts_with("payload-only");
         let document = entry.response_file.ends_with(".json");
         let body = match payload_only && !document {
-            true => framed(&body, backend),
+            true => framed(&body, backend, entry.api == "responses"),
             false => Bytes::from(body),
         };
         let (media, frames) = match entry.response_file.rsplit('.').next() {
@@ -176,8 +176,8 @@ fn stream(pieces: Vec<Bytes>) -> Body {
 
 /// Puts back the SSE framing of a stream that was recorded as one JSON document per line.
 /// As this backend frames its events: with their type on a line of their own, with `[DONE]` behind them, or with neither.
-fn framed(lines: &[u8], backend: Backend) -> Bytes {
-    let named = backend == Backend::Anthropic;
+fn framed(lines: &[u8], backend: Backend, responses: bool) -> Bytes {
+    let named = responses || backend == Backend::Anthropic;
     let mut body = Vec::with_capacity(lines.len() + 1024);
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && *line != b"[DONE]") {
         if named {
@@ -249,8 +249,15 @@ const PROVIDERS: [(&str, Backend); 6] = [
     ("gemini", Backend::Gemini),
     ("vertex", Backend::Gemini),
 ];
-const APIS: [&str; 6] =
-    ["chat", "converse", "converse-stream", "messages", "generateContent", "streamGenerateContent"];
+const APIS: [&str; 7] = [
+    "chat",
+    "responses",
+    "converse",
+    "converse-stream",
+    "messages",
+    "generateContent",
+    "streamGenerateContent",
+];
 /// Headers of the recorded connection, not of the answer: the body is stored without its content coding.
 const FRAMING: [&str; 5] =
     ["connection", "content-encoding", "content-length", "keep-alive", "transfer-encoding"];

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use support::{
-    AZURE, BEDROCK, CONVERSE, CONVERSE_STREAM, MESSAGES, OPENAI, STREAM, WHOLE, exchange, request,
+    AZURE, BEDROCK, CONVERSE, CONVERSE_STREAM, MESSAGES, OPENAI, RESPOND, RESPOND_STREAM, RESPONSES, STREAM,
+    WHOLE, exchange, request,
 };
 use tidegate_sim::{Config, Simulator};
 
@@ -85,6 +86,12 @@ async fn every_header_and_field_sent_has_been_recorded() {
             "bedrock",
             &["converse", "converse-stream"],
             [(CONVERSE_STREAM, BEDROCK, scenario), (CONVERSE, BEDROCK, scenario)],
+        ),
+        (
+            "openai",
+            &["responses", "chat"],
+            // Of OpenAI no whole reply was recorded that shows its reasoning.
+            [(RESPONSES, RESPOND_STREAM, scenario), (RESPONSES, RESPOND, "tokens=4,tools=1,cached=1")],
         ),
         ("anthropic", &["messages"], [(MESSAGES, STREAM, scenario), (MESSAGES, WHOLE, scenario)]),
     ] {

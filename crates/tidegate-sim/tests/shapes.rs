@@ -340,3 +340,45 @@ async fn gemini_ends_its_stream_behind_the_finish_reason_and_counts_on_the_way()
         serde_json::json!({"promptTokenCount":11,"candidatesTokenCount":3,"totalTokenCount":14})
     );
 }
+
+#[tokio::test]
+async fn responses_are_numbered_and_told_whole_at_their_end() {
+    let sim = sim();
+    let path = "/v1/responses";
+    let body = r#"{"model":"gpt-6","stream":true,"input":"Hi"}"#;
+    let answer =
+        exchange(sim.address(), &request(path, "tokens=3,reasoning=2,tools=1,prompt=11", body)).await;
+    assert!(!answer.text().contains("[DONE]"));
+    let events: Vec<Value> = answer
+        .text()
+        .lines()
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+        .collect();
+    assert!(events.iter().enumerate().all(|(number, event)| event["sequence_number"] == number));
+    let deltas = |kind: &str| -> String {
+        events
+            .iter()
+            .filter(|event| event["type"] == kind)
+            .filter_map(|event| event["delta"].as_str())
+            .collect()
+    };
+    assert_eq!(deltas("response.output_text.delta"), " A tide gate");
+    assert_eq!(deltas("response.function_call_arguments.delta"), r#"{"harbour":"Delfzijl"}"#);
+    let response = &events.last().unwrap()["response"];
+    let kinds: Vec<&str> =
+        response["output"].as_array().unwrap().iter().filter_map(|item| item["type"].as_str()).collect();
+    assert_eq!(kinds, ["reasoning", "message", "function_call"]);
+    assert_eq!(response["output"][1]["content"][0]["text"], " A tide gate");
+    let usage = &response["usage"];
+    assert_eq!((&usage["input_tokens"], &usage["output_tokens"]), (&11.into(), &(3 + 2 + 6).into()));
+    let whole =
+        exchange(sim.address(), &request(path, "tokens=3,finish=length", &body.replace("true", "false")))
+            .await
+            .json();
+    assert_eq!(whole["status"], "incomplete");
+    let kept = format!("{path}/resp_7");
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer k\r\n\r\n");
+    assert_eq!(exchange(sim.address(), &get(&kept)).await.json()["id"], "resp_7");
+    let again = exchange(sim.address(), &get(&format!("{kept}?stream=true"))).await;
+    assert!(again.text().ends_with("}\n\n") && again.text().contains("event: response.completed"));
+}

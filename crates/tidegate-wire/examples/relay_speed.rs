@@ -35,6 +35,7 @@ fn main() -> Result<(), WireError> {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
+        response: tidegate_wire::host::ResponseFacts::default(),
         emulation: Emulation::default(),
     };
     for (name, pieces) in [("1 frame", &single), ("16 KiB", &large), ("333 bytes", &odd)] {

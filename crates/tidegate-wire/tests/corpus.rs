@@ -92,6 +92,7 @@ impl Vector {
             include_usage,
             choices: u32::try_from(choices).unwrap(),
             model: "m".to_owned(),
+            response: tidegate_wire::host::ResponseFacts::default(),
             emulation: Emulation::default(),
         }
     }

@@ -36,10 +36,12 @@ fn asked(fields: Value) -> Value {
     body
 }
 
-const TRANSLATED: [(&str, &str); 3] = [
+const TRANSLATED: [(&str, &str); 4] = [
     ("bedrock", "meta.llama3-1-8b-instruct-v1:0"),
     ("anthropic", "claude-haiku-4-5"),
     ("gemini", "gemini-2.5-flash"),
+    // By its Responses API.
+    ("openai", "gpt-5-pro"),
 ];
 
 #[test]

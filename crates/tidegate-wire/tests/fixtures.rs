@@ -52,6 +52,7 @@ fn read(folder: PathBuf) -> Fixture {
             include_usage: true,
             choices: u32::try_from(expected["n"].as_u64().unwrap_or(1)).unwrap(),
             model: "m".to_owned(),
+            response: tidegate_wire::host::ResponseFacts::default(),
             emulation: Emulation::default(),
         },
         expected,

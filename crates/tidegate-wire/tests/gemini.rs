@@ -40,6 +40,7 @@ fn plan(streaming: bool, choices: u32) -> ReplyPlan {
         include_usage: true,
         choices,
         model: "m".to_owned(),
+        response: tidegate_wire::host::ResponseFacts::default(),
         emulation: Emulation::default(),
     }
 }

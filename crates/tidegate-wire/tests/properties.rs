@@ -25,6 +25,7 @@ fn plan(streaming: bool, include_usage: bool) -> ReplyPlan {
         include_usage,
         choices,
         model: "m".to_owned(),
+        response: tidegate_wire::host::ResponseFacts::default(),
         emulation: Emulation::default(),
     }
 }

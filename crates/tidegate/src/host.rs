@@ -13,7 +13,7 @@ use tidegate_engine::{
 };
 use tidegate_wire::{
     auth::{AwsCredential, Credential, Secret},
-    host::{AuthScheme, HOSTS, HostRow, Place, Quirk, row},
+    host::{AuthScheme, HOSTS, HostRow, Place, Quirk, ResponsesUse, row},
 };
 
 use crate::{CredentialSources, Error, environment, model, settings};
@@ -51,6 +51,8 @@ pub struct Host {
     pub clocks: Option<Clocks>,
     /// HTTP version to speak.
     pub http: HttpVersion,
+    /// When its Responses API is used.
+    pub responses: ResponsesUse,
     /// How to authenticate.
     pub key: Key,
 }
@@ -112,6 +114,7 @@ impl Host {
             headers: Vec::new(),
             clocks: None,
             http: HttpVersion::Auto,
+            responses: ResponsesUse::Auto,
             key,
         }
     }
@@ -320,6 +323,13 @@ impl Host {
         self
     }
 
+    /// When its Responses API is used: for requests that a model takes nowhere else, unless said otherwise here.
+    #[must_use]
+    pub fn responses(mut self, when: ResponsesUse) -> Self {
+        self.responses = when;
+        self
+    }
+
     /// The URL in force: the one given, else the kind's default. `None`: there is none, or the region is not known yet.
     pub fn url(&self) -> Option<String> {
         Some(self.kind.endpoint_at(self.place(self.region.as_deref())).ok()?.base_url)
@@ -467,6 +477,7 @@ impl Host {
     ) -> Result<Target, Error> {
         let mut endpoint = self.kind.endpoint_at(Place { account, ..self.place(region) })?;
         endpoint.headers = self.header_map()?;
+        endpoint.responses = self.responses;
         let mut target = Target::new(endpoint, credentials)?;
         target.clocks = self.clocks.unwrap_or_default();
         target.http = self.http;

@@ -63,7 +63,7 @@ pub use tidegate_engine::{
 pub use tidegate_wire::{
     Blame, ErrorClass, Retry,
     auth::Secret,
-    host::{AbortBilling, HostRow},
+    host::{AbortBilling, HostRow, ResponsesUse},
     hub::{
         self, ChatRequest, Event, FinishReason, Message, Part, ReasoningEffort, ResponseFormat, Role, Tool,
         ToolCall, ToolChoice, Usage,

@@ -18,7 +18,10 @@ impl fmt::Display for Page {
             write_host(f, host)?;
         }
         f.write_str(BETWEEN)?;
-        HOSTS.iter().try_for_each(|host| write_bill(f, host))
+        HOSTS.iter().try_for_each(|host| write_bill(f, host))?;
+        f.write_str(RESPONSES)?;
+        let known = HOSTS.iter().filter_map(|host| Some((host.name, host.responses?)));
+        known.into_iter().try_for_each(|(name, source)| writeln!(f, "| `{name}` | {source} |"))
     }
 }
 
@@ -50,6 +53,7 @@ fn write_bill(f: &mut impl Write, host: &HostRow) -> fmt::Result {
 fn dialect(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::OpenaiChat => "openai-chat",
+        Dialect::OpenaiResponses => "openai-responses",
         Dialect::AnthropicMessages => "anthropic-messages",
         Dialect::BedrockConverse => "bedrock-converse",
         Dialect::Gemini => "gemini",
@@ -99,6 +103,7 @@ fn quirk_text(quirk: Quirk) -> &'static str {
         Quirk::ReportsUsageUnasked => "usage in streams without asking",
         Quirk::EndsWithoutDone => "streams end without `[DONE]`",
         Quirk::NamesReasoningShort => "reasoning is called `reasoning`",
+        Quirk::BridgesToResponses => "some requests go to its Responses API ([responses.md](responses.md))",
         Quirk::OwnServer => "a base URL without a path gets `/v1`",
     }
 }
@@ -124,6 +129,16 @@ of these it was.
 
 | Host | Stops | How that is known |
 | --- | --- | --- |
+";
+
+const RESPONSES: &str = "
+## Which hosts have the Responses API
+
+Callers of `/v1/responses` are relayed to these, and translated for all others; a host's setting `responses` says otherwise
+([responses.md](responses.md)).
+
+| Host | How that is known |
+| --- | --- |
 ";
 
 #[cfg(test)]

@@ -16,7 +16,9 @@ use tidegate_config::Limits;
 use tidegate_engine::{Exchange, Fetched, Fetcher, Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
+    auth::Signed,
     client::{ClientDialect, Inbound, Outside, is_of_use},
+    dialect::openai_responses::kept,
     host::Prepared,
     hub::{ChatRequest, Source},
     operation::{self, Asked, PreparedOperation},
@@ -27,19 +29,22 @@ use tidegate_wire::{
 use super::{
     body::ReplyBody,
     route::{self, Route},
+    surface::KeptResponse,
 };
 use crate::{caller::CallerContext, gateway::Gateway};
 
-/// Answers one request.
+/// Answers one request. One that is `signed` is answered if the gateway's key made the signature.
 ///
 /// # Cancel safety
-/// Dropping the future closes the backend and settles the call as given up.
+/// Dropping the future closes the backend and settles the call as given up. A response that a host keeps goes on, if it runs in the
+/// background.
 pub(super) async fn answer(
     gateway: &Gateway,
     context: &CallerContext,
     id: &str,
     route: Route,
     asked: route::Call,
+    signed: Option<Box<Signed>>,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
     let recorder = Arc::clone(&gateway.recorder);
@@ -54,11 +59,18 @@ pub(super) async fn answer(
             return Err(error);
         }
     };
+    if let Some((signed, key)) = signed.zip(gateway.master_key.as_ref())
+        && let Err(error) = signed.verify(&body, key)
+    {
+        meter.refused(&error);
+        return Err(error);
+    }
     let call = match asked {
         route::Call::Model(outside) => prepare(gateway, id, outside, body, meter).await?,
+        route::Call::Kept(asked) => prepare_kept(gateway, id, &asked, meter)?,
         route::Call::Operation(asked) => prepare_operation(gateway, id, *asked, body, meter)?,
     };
-    let (form, dropped) = (call.form, call.dropped);
+    let (form, client, dropped) = (call.form, call.client, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
     if let Form::Passed { verbatim } = form {
@@ -66,15 +78,18 @@ pub(super) async fn answer(
     }
     let now = SystemTime::now();
     // All of them would keep a read buffer.
-    let told = call.client.reply_headers(&exchange.take_headers().pick(is_of_use), now);
+    let told = client.reply_headers(&exchange.take_headers().pick(is_of_use), now);
     let head = Head { told, dropped };
-    if let Form::Stream { heartbeat } = form {
+    if form == Form::Stream {
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
         }
-        let body =
-            ReplyBody::stream(exchange, context.clone(), gateway.heartbeat.map(|every| (every, heartbeat)));
-        return Ok(with_head(body, "text/event-stream; charset=utf-8", head));
+        let body = ReplyBody::stream(
+            exchange,
+            context.clone(),
+            gateway.heartbeat.map(|every| (every, client.heartbeat())),
+        );
+        return Ok(with_head(body, client.stream_type(), head));
     }
     let whole = match exchange.next().await {
         Some(Ok(whole)) => whole,
@@ -102,8 +117,10 @@ pub(super) async fn answer(
         }
         None => ReplyBody::whole(whole),
     };
-    Ok(with_head(body, "application/json", head))
+    Ok(with_head(body, WHOLE_TYPE, head))
 }
+
+const WHOLE_TYPE: &str = "application/json";
 
 /// A call that is ready to be sent.
 struct Call {
@@ -122,8 +139,8 @@ struct Call {
 enum Form {
     /// One JSON document.
     Whole,
-    /// Events, and this sign of life between them.
-    Stream { heartbeat: &'static [u8] },
+    /// A stream in the caller's dialect, with its signs of life.
+    Stream,
     /// What the backend says, as it comes.
     Passed { verbatim: bool },
 }
@@ -137,7 +154,6 @@ async fn prepare(
     mut meter: Meter,
 ) -> Result<Call, WireError> {
     let client = outside.client;
-    let heartbeat = client.heartbeat();
     let prepared = async {
         let inbound = Inbound::read(outside, body)?;
         meter.asked(inbound.model.clone(), inbound.stream);
@@ -155,7 +171,7 @@ async fn prepare(
     match prepared.await {
         Ok((target, Prepared { outbound, plan, dropped }, streaming)) => {
             let reply = plan.reply(id, unix_seconds());
-            let form = if streaming { Form::Stream { heartbeat } } else { Form::Whole };
+            let form = if streaming { Form::Stream } else { Form::Whole };
             Ok(Call { target, outbound, reply, meter, form, client, dropped })
         }
         Err(error) => {
@@ -163,6 +179,58 @@ async fn prepare(
             Err(error)
         }
     }
+}
+
+/// The same for what is asked about a response that a host keeps. Clients send an empty body at most.
+fn prepare_kept(
+    gateway: &Gateway,
+    id: &str,
+    asked: &KeptResponse,
+    mut meter: Meter,
+) -> Result<Call, WireError> {
+    let prepared = keeper(gateway, &asked.id).and_then(|(host, target, own)| {
+        let prepared = target.endpoint.prepare_kept(asked.operation, own, asked.query.as_deref())?;
+        meter.asked(format!("{host}/responses"), prepared.plan.streaming);
+        Ok((Arc::clone(target), prepared))
+    });
+    match prepared {
+        Ok((target, Prepared { outbound, plan, dropped })) => {
+            let reply = plan.reply(id, unix_seconds());
+            let form = if plan.streaming { Form::Stream } else { Form::Whole };
+            Ok(Call { target, outbound, reply, meter, form, client: plan.client, dropped })
+        }
+        Err(error) => {
+            meter.refused(&error);
+            Err(error)
+        }
+    }
+}
+
+/// The host that keeps a response: its name, itself, and its own id of the response. An id that names none is the only host's that
+/// has the Responses API, if there is one only.
+fn keeper<'g>(
+    gateway: &'g Gateway,
+    marked: &'g str,
+) -> Result<(&'g str, &'g Arc<Target>, &'g str), WireError> {
+    let mut hosts = gateway.targets.hosts().filter(|(_, target)| target.endpoint.has_responses());
+    let named = kept::split(marked);
+    let found = match &named {
+        Some((name, own)) => hosts.find(|(host, _)| host == name).map(|(host, target)| (host, target, *own)),
+        None => match (hosts.next(), hosts.next()) {
+            (Some((host, target)), None) => Some((host, target, marked)),
+            _ => None,
+        },
+    };
+    found.ok_or_else(|| {
+        let why = match named {
+            Some((name, _)) => format!("there is no host {name:?} here that keeps responses"),
+            None => "its id does not say which host keeps it".to_owned(),
+        };
+        let message = format!("the response {marked:?} is not known here: {why}");
+        WireError::new(ErrorClass::NotFound, message)
+            .with_param("response_id")
+            .with_code("response_not_found")
+    })
 }
 
 /// The same for what is asked besides chat.
@@ -252,7 +320,7 @@ fn with_head(body: ReplyBody, content_type: &'static str, head: Head) -> Respons
     *response.headers_mut() = told;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    if content_type.starts_with("text/event-stream") {
+    if content_type != WHOLE_TYPE {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
         headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     }

@@ -14,12 +14,13 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
+    time::SystemTime,
 };
 
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::Service};
 use tidegate_engine::{Cause, HangUp, Meter};
-use tidegate_wire::{ErrorClass, WireError, auth::Secret, client::ClientDialect};
+use tidegate_wire::{ErrorClass, WireError, auth::Signed, client::ClientDialect};
 
 pub(crate) use body::ReplyBody;
 use route::Route;
@@ -81,9 +82,10 @@ impl ConnectionService {
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
         let route = Route::at(gateway, request.uri().path()).filter(|route| route.takes(request.method()));
         let client = Surface::client_of(&request);
-        let response = match refused_key(gateway, &request).filter(|_| !open) {
-            Some(error) => {
-                if let Some(route) = &route {
+        let access = if open { Access::Granted } else { access(gateway, route.as_ref(), &request) };
+        let response = match (access, route) {
+            (Access::Refused(error), route) => {
+                if let Some(route) = route {
                     let recorder = Arc::clone(&gateway.recorder);
                     let mut meter = Meter::start(id.clone(), context.hang_up.clone(), recorder);
                     route.name(&mut meter);
@@ -91,18 +93,20 @@ impl ConnectionService {
                 }
                 respond::error(client, &error)
             }
-            None => match route {
-                Some(route) => {
-                    let gateway = gateway.clone();
-                    let (asked, body) = route.take(request, gateway.drop_params);
-                    return Box::pin(async move {
-                        let answered = call::answer(&gateway, &context, &id, route, asked, body).await;
-                        let response = answered.unwrap_or_else(|error| respond::error(client, &error));
-                        Ok(finish(response, client, &id, running))
-                    });
-                }
-                None => local(gateway, client, &request),
-            },
+            (access, Some(route)) => {
+                let gateway = gateway.clone();
+                let signed = match access {
+                    Access::Signed(signed) => Some(signed),
+                    _ => None,
+                };
+                let (asked, body) = route.take(request, gateway.drop_params);
+                return Box::pin(async move {
+                    let answered = call::answer(&gateway, &context, &id, route, asked, signed, body).await;
+                    let response = answered.unwrap_or_else(|error| respond::error(client, &error));
+                    Ok(finish(response, client, &id, running))
+                });
+            }
+            (_, None) => local(gateway, client, &request),
         };
         Box::pin(std::future::ready(Ok(finish(response, client, &id, running))))
     }
@@ -173,7 +177,7 @@ fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) 
                 };
             }
             let message = format!(
-                "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/messages and GET /v1/models are"
+                "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/responses, POST /v1/messages, POST /v1beta/models/MODEL:generateContent, POST /model/MODEL/converse and GET /v1/models are"
             );
             refused(&WireError::new(ErrorClass::NotFound, message).with_code("not_found"))
         }
@@ -190,11 +194,26 @@ fn model_object(name: &str) -> serde_json::Value {
     serde_json::json!({"id": name, "object": "model", "created": 0, "owned_by": "tidegate"})
 }
 
-/// Why the caller's key is not accepted, if it isn't.
-fn refused_key(gateway: &Gateway, request: &Request<Incoming>) -> Option<WireError> {
-    let expected = gateway.master_key.as_ref()?;
-    let refused = |message| Some(WireError::new(ErrorClass::Unauthorized, message));
+/// Whether a caller may call.
+enum Access {
+    Granted,
+    Refused(WireError),
+    /// It signed its request: whether it has the key shows when the body is there.
+    Signed(Box<Signed>),
+}
+
+fn access(gateway: &Gateway, route: Option<&Route>, request: &Request<Incoming>) -> Access {
+    let Some(expected) = &gateway.master_key else { return Access::Granted };
+    let refused = |message| Access::Refused(WireError::new(ErrorClass::Unauthorized, message));
     let headers = request.headers();
+    let surface = route.and_then(Route::surface);
+    if surface.is_some_and(Surface::is_signed) {
+        match Signed::read(request.method(), request.uri(), headers, SystemTime::now()) {
+            Some(Ok(signed)) => return Access::Signed(Box::new(signed)),
+            Some(Err(error)) => return Access::Refused(error),
+            None => {}
+        }
+    }
     let bearer = headers.get(header::AUTHORIZATION).map(|value| {
         let value = value.as_bytes();
         value
@@ -202,22 +221,20 @@ fn refused_key(gateway: &Gateway, request: &Request<Incoming>) -> Option<WireErr
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
             .map(|(_, key)| key)
     });
-    // Azure's and Anthropic's clients send their key in these.
+    // Azure's, Anthropic's and Google's clients send their key in these, or in the query.
+    let named = OWN_KEYS.iter().find_map(|name| headers.get(*name)).map(|value| value.as_bytes());
+    let query = surface.and_then(|surface| surface.key(request.uri()));
     let given = match bearer {
         Some(Some(key)) => Some(key),
         Some(None) => return refused("the Authorization header is not of the form `Bearer KEY`"),
-        None => headers.get("api-key").or_else(|| headers.get("x-api-key")).map(|value| value.as_bytes()),
+        None => named.or(query.as_deref().map(str::as_bytes)),
     };
     match given {
         None => refused("no key: send `Authorization: Bearer KEY` with the gateway's master key"),
-        Some(given) if !same(given, expected) => refused("the key is not the gateway's master key"),
-        Some(_) => None,
+        Some(given) if !expected.is(given) => refused("the key is not the gateway's master key"),
+        Some(_) => Access::Granted,
     }
 }
 
-/// Compares in time that depends on the lengths alone.
-fn same(given: &[u8], expected: &Secret) -> bool {
-    let expected = expected.expose().as_bytes();
-    let difference = given.iter().zip(expected).fold(0, |difference, (a, b)| difference | (a ^ b));
-    std::hint::black_box(difference) == 0 && given.len() == expected.len()
-}
+/// Header fields in which a vendor's clients send their key.
+const OWN_KEYS: [&str; 3] = ["api-key", "x-api-key", "x-goog-api-key"];

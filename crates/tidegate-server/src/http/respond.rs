@@ -11,8 +11,12 @@ use super::body::ReplyBody;
 /// Puts the call's id into a reply: under our name, and under the one that the caller's clients show.
 pub(crate) fn name(response: &mut Response<ReplyBody>, client: ClientDialect, call_id: &str) {
     let theirs = match client {
-        ClientDialect::OpenaiChat => "x-request-id",
+        // Google's clients show none; its servers' is of this name where there is one.
+        ClientDialect::OpenaiChat | ClientDialect::OpenaiResponses | ClientDialect::Gemini(_) => {
+            "x-request-id"
+        }
         ClientDialect::AnthropicMessages => "request-id",
+        ClientDialect::BedrockConverse => "x-amzn-requestid",
     };
     if let Ok(id) = HeaderValue::try_from(call_id) {
         // One that the backend gave to a reply that is passed on is the backend's to explain.
@@ -26,6 +30,7 @@ pub(crate) fn error(client: ClientDialect, error: &WireError) -> Response<ReplyB
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = json(status, client.encode_error(error));
     let headers = response.headers_mut();
+    headers.extend(client.error_header(error));
     headers.extend(client.reply_headers(error.upstream_headers(), SystemTime::now()));
     if let Some(wait) = error.retry_after() {
         // Whole seconds, rounded up: zero would mean "at once" to most clients.

@@ -1,5 +1,5 @@
-//! Who answers a request: a surface at which models are called, another operation, or a host that is passed through to; in this
-//! order, so that none of the latter hides one of the former.
+//! Who answers a request: a surface at which models are called, the host that keeps a response, another operation, or a host that
+//! is passed through to; in this order, so that none of the latter hides one of the former.
 
 use http::{HeaderMap, Method, Request, header};
 use hyper::body::Incoming;
@@ -10,13 +10,15 @@ use tidegate_wire::{
     operation::{self, Asked, Found, Model, Operation, PASS_THROUGH},
 };
 
-use super::surface::Surface;
+use super::surface::{KeptResponse, Surface};
 use crate::gateway::Gateway;
 
 /// What a request's path leads to.
 #[derive(Clone, Copy)]
 pub(super) enum Route {
     Surface(&'static Surface),
+    /// A response that a host keeps, by these methods.
+    Kept(&'static [Method]),
     Operation(&'static Operation),
     /// A host of the configuration.
     PassThrough,
@@ -25,7 +27,8 @@ pub(super) enum Route {
 /// What a call is asked to do.
 pub(super) enum Call {
     Model(Outside),
-    /// Few calls are one, and those of the other kind are to stay small.
+    /// Few calls are one of these, and those of models are to stay small.
+    Kept(Box<KeptResponse>),
     Operation(Box<Asked>),
 }
 
@@ -35,6 +38,9 @@ impl Route {
         if let Some(surface) = Surface::at(path) {
             return Some(Self::Surface(surface));
         }
+        if let Some(methods) = KeptResponse::methods_at(path) {
+            return Some(Self::Kept(methods));
+        }
         let own_model = |found: &Found<'_>| found.operation.name == "model" && is_own(gateway, found.path);
         match operation::find(path) {
             Some(found) if own_model(&found) => None,
@@ -42,6 +48,14 @@ impl Route {
             None => host_and_rest(path)
                 .and_then(|(host, _)| gateway.targets.passed_through(host))
                 .map(|_| Self::PassThrough),
+        }
+    }
+
+    /// The surface, if it leads to one.
+    pub(super) fn surface(&self) -> Option<&'static Surface> {
+        match self {
+            Self::Surface(surface) => Some(surface),
+            Self::Kept(_) | Self::Operation(_) | Self::PassThrough => None,
         }
     }
 
@@ -57,6 +71,7 @@ impl Route {
     fn methods(&self) -> &'static [Method] {
         match self {
             Self::Surface(_) => &[Method::POST],
+            Self::Kept(methods) => methods,
             Self::Operation(operation) => operation.methods,
             Self::PassThrough => PASS_THROUGH.methods,
         }
@@ -66,6 +81,8 @@ impl Route {
     pub(super) fn name(&self, meter: &mut Meter) {
         let operation = match self {
             Self::Surface(surface) => return surface.name(meter),
+            // It was paid for when it was made.
+            Self::Kept(_) => return meter.operation("responses", false),
             Self::Operation(operation) => operation,
             Self::PassThrough => &PASS_THROUGH,
         };
@@ -78,6 +95,10 @@ impl Route {
             Self::Surface(surface) => {
                 let (outside, body) = surface.take(request, drop_params);
                 (Call::Model(outside), body)
+            }
+            Self::Kept(_) => {
+                let (kept, body) = KeptResponse::take(request);
+                (Call::Kept(Box::new(kept)), body)
             }
             Self::Operation(_) => take_operation(request),
             Self::PassThrough => take_passed(request),

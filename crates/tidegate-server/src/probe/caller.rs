@@ -302,8 +302,10 @@ fn summary(reply: &[u8]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
+/// Server-sent events, or messages of an event stream.
 fn events(bytes: &[u8]) -> usize {
-    bytes.windows(6).filter(|window| window == b"data: ").count()
+    let count = |mark: &[u8]| bytes.windows(mark.len()).filter(|window| *window == mark).count();
+    count(b"data: ") + count(b":event-type")
 }
 
 async fn send_http2(

@@ -232,13 +232,17 @@ fn host(name: &str, backend: &str, scheme: &str, address: SocketAddr, http: u8) 
         }
         "anthropic" => "base_url: BASE, api_key: simulated, pass_through: true",
         "gemini" => "base_url: BASE/v1beta, api_key: simulated",
+        // Kept off the Responses API, so that its callers are translated.
+        "openai" => "base_url: BASE/v1, api_key: simulated, responses: never",
+        "responses" => "base_url: BASE/v1, api_key: simulated, responses: always",
         _ => "base_url: BASE/v1, api_key: simulated",
     };
     let how = how
         .replace("BASE", &format!("\"{scheme}://{address}\""))
         .replace("\"/v1beta", "/v1beta\"")
         .replace("\"/v1,", "/v1\",");
-    format!("  {name}: {{kind: {backend}, http: {http}, {how}}}\n")
+    let kind = if backend == "responses" { "openai" } else { backend };
+    format!("  {name}: {{kind: {kind}, http: {http}, {how}}}\n")
 }
 
 /// Longer than a probe of one cell.

@@ -92,7 +92,7 @@ impl Phase {
             Self::AwaitingHeaders | Self::NonStreaming => "headers_delay=60s",
             Self::BeforeFirstToken => "first_token_delay=60s",
             Self::BetweenFrames | Self::Draining => "tokens=100000,interval=5ms",
-            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=6",
+            Self::InsideFrame => "tokens=100,interval=1ms,split_stall=8",
             Self::Stalled => "tokens=100,interval=1ms,stall=3",
             Self::CallerNotReading => "tokens=1000000,interval=0ms,text=4096",
         }
@@ -133,8 +133,8 @@ impl fmt::Display for Phase {
     }
 }
 
-/// The backends that are simulated.
-pub const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
+/// The backends that are simulated; `responses` is OpenAI by its Responses API.
+pub const BACKENDS: [&str; 6] = ["openai", "azure", "bedrock", "anthropic", "gemini", "responses"];
 
 /// What to probe.
 #[derive(Clone, Debug)]

@@ -9,6 +9,12 @@ pub enum Surface {
     Chat,
     /// Anthropic's Messages.
     Messages,
+    /// Google's Gemini API.
+    Gemini,
+    /// Bedrock's Converse.
+    Converse,
+    /// OpenAI's Responses.
+    Responses,
     /// Legacy completions.
     Completions,
     /// Embeddings, relayed and translated.
@@ -30,9 +36,12 @@ pub(crate) struct Request {
 
 impl Surface {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Chat,
+        Self::Responses,
         Self::Messages,
+        Self::Gemini,
+        Self::Converse,
         Self::Completions,
         Self::Embeddings,
         Self::Speech,
@@ -45,6 +54,9 @@ impl Surface {
         match self {
             Self::Chat => "chat",
             Self::Messages => "messages",
+            Self::Responses => "responses",
+            Self::Gemini => "gemini",
+            Self::Converse => "converse",
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Speech => "speech",
@@ -57,7 +69,7 @@ impl Surface {
     /// for all of them, and a reply that comes whole has no frames.
     pub fn covers(self, backend: &str, phase: Phase) -> bool {
         match self {
-            Self::Chat | Self::Messages => true,
+            Self::Chat | Self::Responses | Self::Messages | Self::Gemini | Self::Converse => true,
             Self::Completions => backend == "openai",
             Self::Embeddings => {
                 matches!(backend, "openai" | "gemini")
@@ -74,9 +86,13 @@ impl Surface {
     /// How many pieces of a stream a caller waits for before it hangs up, so that it has had some of the answer.
     pub(super) fn frames_first(self) -> usize {
         match self {
-            Self::Chat | Self::Completions | Self::Transcription => 2,
+            Self::Chat | Self::Gemini | Self::Completions | Self::Transcription => 2,
+            // The message's start.
+            Self::Converse => 3,
             // The message's start, a block's, perhaps a ping.
             Self::Messages | Self::PassThrough => 5,
+            // Two events for the response's start, one each for an item's and a part's.
+            Self::Responses => 6,
             // Has none that could be counted.
             Self::Speech | Self::Embeddings => 0,
         }
@@ -96,6 +112,24 @@ impl Surface {
                 "/v1/messages".to_owned(),
                 serde_json::json!({ "model": model, "stream": stream, "messages": messages, "max_tokens": 1024 }),
             ),
+            Self::Responses => (
+                "/v1/responses".to_owned(),
+                serde_json::json!({ "model": model, "stream": stream, "input": messages }),
+            ),
+            Self::Gemini => {
+                let operation = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+                (
+                    format!("/v1beta/models/{model}:{operation}"),
+                    serde_json::json!({ "contents": [{ "role": "user", "parts": [{ "text": prompt }] }] }),
+                )
+            }
+            Self::Converse => {
+                let operation = if stream { "converse-stream" } else { "converse" };
+                (
+                    format!("/model/{model}/{operation}"),
+                    serde_json::json!({ "messages": [{ "role": "user", "content": [{ "text": prompt }] }] }),
+                )
+            }
             Self::PassThrough => (
                 format!("/{host}/v1/messages"),
                 serde_json::json!({ "model": own, "stream": stream, "messages": messages, "max_tokens": 1024 }),

@@ -27,5 +27,7 @@ mod passing_on;
 mod paying;
 mod refusals;
 mod reply_headers;
+mod responses;
 mod shapes_of_paths;
 mod stalled_callers;
+mod vendors;

@@ -78,7 +78,7 @@ fn a_stream_says_the_same_over_every_backend() {
                 "{backend}"
             );
             // Chat completions of OpenAI only count their reasoning.
-            let shown = matches!(backend, "bedrock" | "anthropic" | "gemini");
+            let shown = matches!(backend, "bedrock" | "anthropic" | "gemini" | "responses");
             assert_eq!(thinking, if shown { " A tide gate is" } else { "" }, "{backend}");
             // A call of Gemini's comes in one piece.
             let generated = if backend == "gemini" { 9 } else { 19 };

@@ -154,6 +154,14 @@ fn a17_every_path_that_reaches_a_backend_leaves_a_record() {
         caller.send(request.replace("/v1/chat/completions", path).as_bytes());
         assert_eq!(caller.answer().status, 200);
     }
-    assert_eq!(setup.records.wait(4).len(), setup.sim.observations().len());
-    assert_eq!(setup.finish().len(), 4);
+    for path in ["/v1/responses", "/responses", "/openai/v1/responses", "/openai/responses"] {
+        let mut caller = setup.connect();
+        let body = crate::support::chat_body("anthropic/sim", "tokens=1", false);
+        let request = crate::support::post(&body.replace("\"messages\"", "\"input\""));
+        let request = String::from_utf8(request).unwrap();
+        caller.send(request.replace("/v1/chat/completions", path).as_bytes());
+        assert_eq!(caller.answer().status, 200);
+    }
+    assert_eq!(setup.records.wait(8).len(), setup.sim.observations().len());
+    assert_eq!(setup.finish().len(), 8);
 }

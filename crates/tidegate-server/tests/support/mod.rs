@@ -132,6 +132,9 @@ fn hosts(base: &str, clocks: &str) -> String {
     for (http, suffix) in [(1, ""), (2, "-h2")] {
         let common = format!("http: {http}{clocks}, base_url: \"{base}");
         hosts.push_str(&format!("  openai{suffix}: {{kind: openai, {common}/v1\", api_key: simulated}}\n"));
+        hosts.push_str(&format!(
+            "  responses{suffix}: {{kind: openai, {common}/v1\", api_key: simulated, responses: always}}\n"
+        ));
         hosts
             .push_str(&format!("  anthropic{suffix}: {{kind: anthropic, {common}\", api_key: simulated}}\n"));
         hosts.push_str(&format!(
@@ -277,7 +280,7 @@ pub(crate) fn pause(time: Duration) {
 pub(crate) const CLOSED_WITHIN: Duration = Duration::from_millis(500);
 pub(crate) const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
 /// The names of the hosts that speak HTTP/1.1 with their backend; with `-h2` behind it, HTTP/2.
-pub(crate) const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
+pub(crate) const BACKENDS: [&str; 6] = ["openai", "azure", "bedrock", "anthropic", "gemini", "responses"];
 
 /// How the usage of a reply is known that was cut short after its first tokens.
 pub(crate) fn cut_short(backend: &str) -> Provenance {

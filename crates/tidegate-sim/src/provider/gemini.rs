@@ -26,6 +26,16 @@ pub(super) fn plan(ask: &Ask, scenario: Scenario) -> Plan {
     Plan { head: head(200, "application/json; charset=UTF-8"), body, scenario }
 }
 
+/// countTokens.
+pub(super) fn count(ask: &Ask, scenario: Scenario) -> Plan {
+    let document = format!(
+        "{{\n  \"totalTokens\": {0},\n  \"promptTokensDetails\": [{{\"modality\": \"TEXT\",\"tokenCount\": {0}}}]\n}}\n",
+        ask.prompt
+    );
+    let body = Body::Whole { bytes: document.into(), thinking: scenario.first_token_delay, completion: 0 };
+    Plan { head: head(200, "application/json; charset=UTF-8"), body, scenario }
+}
+
 pub(super) fn head(status: u16, media: &'static str) -> Head {
     Head::new(status, media)
         .with("date", date())

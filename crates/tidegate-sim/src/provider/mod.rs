@@ -9,6 +9,7 @@ mod chat;
 mod errors;
 mod gemini;
 mod identity;
+mod responses;
 mod services;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -41,12 +42,18 @@ pub(crate) enum Operation {
     Chat { azure: Option<AzureRoute> },
     /// The list of models in OpenAI's form.
     Models { azure: bool },
+    /// OpenAI's Responses API.
+    Responses { azure: bool },
+    /// A response that is kept.
+    Kept { azure: bool, id: String, operation: responses::Kept },
     /// Anthropic's Messages, or only the count of their tokens.
     Messages { count: bool },
     /// Bedrock's Converse.
     Converse { model: String, streaming: bool },
     /// Gemini's generateContent, on AI Studio or Vertex AI.
     Generate { model: String, streaming: bool },
+    /// Only the count of its tokens.
+    CountGenerate { model: String },
     /// Something besides chat.
     Service(services::Service),
     /// None of these.
@@ -116,9 +123,12 @@ impl Order {
             Operation::Unknown { .. } => return errors::unknown_url(backend),
             Operation::Models { azure } => return chat::models(*azure),
             Operation::Chat { azure } => Ask::chat(body, azure.as_ref()),
+            Operation::Responses { .. } => Ask::responses(body),
+            Operation::Kept { operation, .. } => Ok(Ask::kept(operation)),
             Operation::Messages { .. } => Ask::messages(body),
             Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
             Operation::Generate { model, streaming } => Ask::generate(body, model, *streaming),
+            Operation::CountGenerate { model } => Ask::generate(body, model, false),
             Operation::Service(service) => service.ask(body),
         };
         let ask = match ask {
@@ -165,10 +175,13 @@ fn plan(order: &Order, mut ask: Ask, scenario: Scenario, body: &[u8], call: &Cal
     match operation {
         Operation::Chat { azure: None } => chat::plan(&ask, None, scenario),
         Operation::Chat { azure: Some(route) } => chat::plan(&ask, Some(route), scenario),
+        Operation::Responses { azure } => responses::plan(&ask, *azure, scenario),
+        Operation::Kept { azure, id, operation } => responses::kept(&ask, id, operation, *azure, scenario),
         Operation::Messages { count: false } => anthropic::plan(&ask, scenario),
         Operation::Messages { count: true } => anthropic::count(&ask, scenario),
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
         Operation::Generate { .. } => gemini::plan(&ask, scenario),
+        Operation::CountGenerate { .. } => gemini::count(&ask, scenario),
         Operation::Service(service) => services::plan(service, &ask, body, &order.headers, scenario),
         Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
     }
@@ -185,8 +198,14 @@ impl Operation {
             "/openai/v1/chat/completions" if post => {
                 return Self::Chat { azure: Some(AzureRoute { deployment: None, api_version: None }) };
             }
+            "/v1/responses" | "/openai/v1/responses" if post => return Self::Responses { azure },
             "/v1/models" | "/openai/v1/models" if *method == Method::GET => return Self::Models { azure },
             _ => {}
+        }
+        let kept =
+            ["/v1/responses/", "/openai/v1/responses/"].iter().find_map(|root| path.strip_prefix(root));
+        if let Some(rest) = kept {
+            return Self::of_kept(method, rest, query, azure);
         }
         if let Some(service) = services::Service::of(method, path, query) {
             return Self::Service(service);
@@ -202,6 +221,19 @@ impl Operation {
             Some(deployment) if post => Self::of_azure(deployment, query),
             _ => Self::Unknown { backend: if azure { Backend::Azure } else { Backend::Unknown } },
         }
+    }
+
+    fn of_kept(method: &Method, rest: &str, query: Option<&str>, azure: bool) -> Self {
+        let (id, action) = rest.split_once('/').map_or((rest, ""), |(id, action)| (id, action));
+        let streaming = query.is_some_and(|query| query.split('&').any(|pair| pair == "stream=true"));
+        let operation = match (method.as_str(), action) {
+            ("GET", "") => responses::Kept::Retrieve { streaming },
+            ("DELETE", "") => responses::Kept::Delete,
+            ("POST", "cancel") => responses::Kept::Cancel,
+            ("GET", "input_items") => responses::Kept::InputItems,
+            _ => return Self::Unknown { backend: if azure { Backend::Azure } else { Backend::Openai } },
+        };
+        Self::Kept { azure, id: decoded(id), operation }
     }
 
     fn of_bedrock(rest: &str) -> Self {
@@ -225,6 +257,7 @@ impl Operation {
             Some((model, "streamGenerateContent")) if post && sse => {
                 Self::Generate { model: decoded(model), streaming: true }
             }
+            Some((model, "countTokens")) if post => Self::CountGenerate { model: decoded(model) },
             _ => Self::Unknown { backend: Backend::Gemini },
         }
     }
@@ -244,9 +277,16 @@ impl Operation {
         match self {
             Self::Chat { azure: None } | Self::Models { azure: false } => Backend::Openai,
             Self::Chat { azure: Some(_) } | Self::Models { azure: true } => Backend::Azure,
+            Self::Responses { azure } | Self::Kept { azure, .. } => {
+                if *azure {
+                    Backend::Azure
+                } else {
+                    Backend::Openai
+                }
+            }
             Self::Messages { .. } => Backend::Anthropic,
             Self::Converse { .. } => Backend::Bedrock,
-            Self::Generate { .. } => Backend::Gemini,
+            Self::Generate { .. } | Self::CountGenerate { .. } => Backend::Gemini,
             Self::Service(service) => service.backend,
             Self::Unknown { backend } => *backend,
         }
@@ -256,7 +296,9 @@ impl Operation {
     fn model(&self) -> Option<&str> {
         match self {
             Self::Chat { azure: Some(AzureRoute { deployment, .. }) } => deployment.as_deref(),
-            Self::Converse { model, .. } | Self::Generate { model, .. } => Some(model),
+            Self::Converse { model, .. } | Self::Generate { model, .. } | Self::CountGenerate { model } => {
+                Some(model)
+            }
             Self::Service(service) => service.model.as_deref(),
             _ => None,
         }
@@ -345,6 +387,44 @@ impl Ask {
             tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/functionDeclarations/0/name")),
         })
     }
+}
+
+impl Ask {
+    fn responses(body: &[u8]) -> Result<Self, String> {
+        let request: ResponsesRequest<'_> = parse(body)?;
+        if request.input.is_none() {
+            return Err("Missing required parameter: 'input'.".to_owned());
+        }
+        Ok(Self {
+            model: request.model.ok_or("Missing required parameter: 'model'.")?,
+            streaming: request.stream.unwrap_or(false),
+            include_usage: true,
+            padded: true,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/name")),
+        })
+    }
+
+    fn kept(operation: &responses::Kept) -> Self {
+        Self {
+            model: "sim".to_owned(),
+            streaming: matches!(operation, responses::Kept::Retrieve { streaming: true }),
+            include_usage: true,
+            padded: true,
+            prompt: 0,
+            tool: None,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ResponsesRequest<'a> {
+    model: Option<String>,
+    stream: Option<bool>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]

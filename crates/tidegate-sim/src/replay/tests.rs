@@ -15,10 +15,10 @@ fn the_same_seed_splits_the_same_way_and_no_byte_is_lost() {
 
 #[test]
 fn a_line_of_a_payload_becomes_an_event() {
-    let body = framed(b"{\"a\":1}\n{\"b\":2}\n", Backend::Openai);
+    let body = framed(b"{\"a\":1}\n{\"b\":2}\n", Backend::Openai, false);
     assert_eq!(body, "data: {\"a\":1}\n\ndata: {\"b\":2}\n\ndata: [DONE]\n\n");
     assert_eq!(sse_frames(&body).len(), 3);
-    let named = framed(b"{\"type\":\"ping\"}\n", Backend::Anthropic);
+    let named = framed(b"{\"type\":\"ping\"}\n", Backend::Anthropic, false);
     assert_eq!(named, "event: ping\ndata: {\"type\":\"ping\"}\n\n");
 }
 

@@ -170,19 +170,27 @@ pub(crate) const AZURE: &str =
     "/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-12-01-preview";
 pub(crate) const AZURE_V1: &str = "/openai/v1/chat/completions";
 pub(crate) const MESSAGES: &str = "/v1/messages";
+pub(crate) const RESPONSES: &str = "/v1/responses";
 pub(crate) const CONVERSE: &str = "/model/us.amazon.nova-micro-v1%3A0/converse";
 pub(crate) const CONVERSE_STREAM: &str = "/model/us.amazon.nova-micro-v1%3A0/converse-stream";
 
 pub(crate) const STREAM: &str = r#"{"model":"gpt-4o-mini","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"Say something."}]}"#;
 pub(crate) const WHOLE: &str =
     r#"{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Say something."}]}"#;
+pub(crate) const RESPOND: &str = r#"{"model":"gpt-4o-mini","input":"Say something."}"#;
+pub(crate) const RESPOND_STREAM: &str = r#"{"model":"gpt-4o-mini","stream":true,"input":"Say something."}"#;
 pub(crate) const BEDROCK: &str = r#"{"messages":[{"role":"user","content":[{"text":"Say something."}]}]}"#;
 
-/// The three providers' streaming paths, each with a body.
-pub(crate) const STREAMS: [(&str, &str); 4] =
-    [(OPENAI, STREAM), (AZURE, STREAM), (CONVERSE_STREAM, BEDROCK), (MESSAGES, STREAM)];
-/// The three providers' non-streaming paths, each with a body.
-pub(crate) const WHOLES: [(&str, &str); 4] =
-    [(OPENAI, WHOLE), (AZURE, WHOLE), (CONVERSE, BEDROCK), (MESSAGES, WHOLE)];
+/// The providers' streaming paths, each with a body.
+pub(crate) const STREAMS: [(&str, &str); 5] = [
+    (OPENAI, STREAM),
+    (AZURE, STREAM),
+    (CONVERSE_STREAM, BEDROCK),
+    (MESSAGES, STREAM),
+    (RESPONSES, RESPOND_STREAM),
+];
+/// The providers' non-streaming paths, each with a body.
+pub(crate) const WHOLES: [(&str, &str); 5] =
+    [(OPENAI, WHOLE), (AZURE, WHOLE), (CONVERSE, BEDROCK), (MESSAGES, WHOLE), (RESPONSES, RESPOND)];
 
 const SIGV4: &str = "x-amz-date: 20261122T101112Z\r\nauthorization: AWS4-HMAC-SHA256 Credential=AKIASIMULATED/20261122/us-east-1/bedrock/aws4_request, SignedHeaders=content-type;host;x-amz-date, Signature=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";

@@ -15,7 +15,11 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::{ClientDialect, Operation};
-use crate::{WireError, hub::ChatRequest};
+use crate::{
+    WireError,
+    dialect::openai_responses,
+    hub::{ChatRequest, StreamOptions},
+};
 
 /// What of a caller's request stands outside its body: in its path, and in its header.
 #[derive(Clone, Debug)]
@@ -87,6 +91,8 @@ enum ModelPlace {
     Body(Range<usize>),
     /// In the path; what the body has in its place, if it has something.
     Path(Option<Range<usize>>),
+    /// In the path, and the dialect's bodies have no place for it.
+    Nowhere,
 }
 
 /// Where `stream_options.include_usage` is or would be.
@@ -114,6 +120,8 @@ pub(crate) struct RelayShape<'a> {
     pub(crate) rename_max_tokens: bool,
     /// OpenAI's names of parameters, and the backend's.
     pub(crate) renames: &'a [(&'a str, &'a str)],
+    /// The backend's own id of the response that this one continues, where the caller knows it by another.
+    pub(crate) continued: Option<&'a str>,
 }
 
 impl Inbound {
@@ -137,7 +145,7 @@ impl Inbound {
                 error.valid_up_to()
             ))
         })?;
-        let fields = read_fields(outside.client, text)?;
+        let fields = read_fields(outside.client, outside.operation, text)?;
         if let Some(raw) = fields.drop_params {
             let wish = optional::<bool>(DROP_PARAMS, Some(raw), "a boolean")?;
             let drop_params = wish.unwrap_or(outside.drop_params);
@@ -147,13 +155,14 @@ impl Inbound {
         let Outside { client, operation, headers, model: named, stream: told, drop_params } = outside;
         let model_place = fields.model.map(|raw| place(text, raw.get()));
         let (model, model_place) = match named {
+            Some(named) if client.says_by_path() => (checked_model(named)?, ModelPlace::Nowhere),
             Some(named) => (checked_model(named)?, ModelPlace::Path(model_place)),
             None => (fields.model(text)?, ModelPlace::Body(model_place.unwrap_or_default())),
         };
         let prompts = match operation {
             Operation::Complete => fields.prompts()?,
-            Operation::Generate | Operation::CountTokens => {
-                fields.check_messages()?;
+            Operation::Generate | Operation::CountTokens | Operation::Kept => {
+                fields.check_conversation(client)?;
                 1
             }
         };
@@ -163,12 +172,16 @@ impl Inbound {
         };
         // A count is one document, whatever the body says.
         let stream = stream && operation != Operation::CountTokens;
-        let choices = optional::<u32>("n", fields.choices, "a positive integer")?.unwrap_or(1);
+        let choices =
+            optional::<u32>(client.choices_name(), fields.choices, "a positive integer")?.unwrap_or(1);
         // There is that number of answers to each prompt.
         let choices = choices.max(1).saturating_mul(prompts);
         let (include_usage, usage) = match client {
             ClientDialect::OpenaiChat => fields.usage_option(text)?,
-            ClientDialect::AnthropicMessages => (true, UsageOption::Absent),
+            ClientDialect::OpenaiResponses
+            | ClientDialect::AnthropicMessages
+            | ClientDialect::Gemini(_)
+            | ClientDialect::BedrockConverse => (true, UsageOption::Absent),
         };
         let places = Places {
             fields: text.find('{').map_or(0, |brace| brace + 1),
@@ -200,6 +213,11 @@ impl Inbound {
         self.given.has(name) && self.field(name).is_some_and(|(_, value)| value.get() != "null")
     }
 
+    /// The JSON text of one of its dialect's parameters, if the caller gave it.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.given.has(name).then(|| self.field(name)).flatten().map(|(_, value)| value.get())
+    }
+
     /// Reads the whole request into the hub's types.
     ///
     /// # Errors
@@ -207,6 +225,11 @@ impl Inbound {
     pub fn decode(&self) -> Result<ChatRequest, WireError> {
         let request = match self.places.model {
             ModelPlace::Body(_) => self.client.decode(&self.body),
+            ModelPlace::Nowhere => self.client.decode(&self.body).map(|request| {
+                // The usage is a part of every stream of such an API.
+                let options = StreamOptions { include_usage: Some(true), ..StreamOptions::default() };
+                ChatRequest { model: self.model.clone(), stream: self.stream.then_some(options), ..request }
+            }),
             ModelPlace::Path(_) => {
                 let named = self.places.name_model(&self.model, &self.model);
                 self.client.decode(&splice(&self.body, named.as_slice()))
@@ -219,7 +242,7 @@ impl Inbound {
     pub(crate) fn leaving_out(&self, name: &str) -> Result<Self, WireError> {
         let named = match self.places.model {
             ModelPlace::Body(_) => None,
-            ModelPlace::Path(_) => Some(self.model.clone()),
+            ModelPlace::Path(_) | ModelPlace::Nowhere => Some(self.model.clone()),
         };
         let outside = Outside {
             client: self.client,
@@ -249,11 +272,21 @@ impl Inbound {
             let key = self.field(name).and_then(|(key, _)| key);
             edits.extend(key.map(|key| (key, (*own).to_owned())));
         }
+        if let Some((_, value)) = self.field(CONTINUED).filter(|_| shape.continued.is_some())
+            && let (Some(id), Ok(text)) = (shape.continued, std::str::from_utf8(&self.body))
+        {
+            edits.push((place(text, value.get()), serde_json::Value::from(id).to_string()));
+        }
         if edits.is_empty() {
             return self.body.clone();
         }
         edits.sort_by_key(|(range, _)| range.start);
         splice(&self.body, &edits)
+    }
+
+    /// The id of the response that this one continues, as the caller knows it.
+    pub(crate) fn continued(&self) -> Option<String> {
+        serde_json::from_str(self.value(CONTINUED)?).ok()
     }
 
     /// A field of the body: its key's place, without the quotes, if it is spelled plainly; and its value. Looked for only where a
@@ -280,6 +313,7 @@ impl Places {
     fn name_model(&self, asked: &str, name: &str) -> Option<(Range<usize>, String)> {
         let spelled = || serde_json::Value::from(name).to_string();
         match &self.model {
+            ModelPlace::Nowhere => None,
             ModelPlace::Body(_) if asked == name => None,
             ModelPlace::Body(place) | ModelPlace::Path(Some(place)) => Some((place.clone(), spelled())),
             ModelPlace::Path(None) => Some((self.fields..self.fields, format!(r#""model":{},"#, spelled()))),
@@ -344,12 +378,17 @@ const DROP_PARAMS: &str = "drop_params";
 /// Of a model's name, in bytes: it goes into URLs, logs and error messages. The longest recorded ids are ARNs of about 100.
 const MAX_MODEL: usize = 512;
 
+/// In openai-responses, the response that this one continues.
+const CONTINUED: &str = "previous_response_id";
+
 /// The values that relaying looks at, unread.
 #[derive(Default)]
 struct Fields<'a> {
     model: Option<&'a RawValue>,
-    messages: Option<&'a RawValue>,
-    prompt: Option<&'a RawValue>,
+    /// What the answer goes on from: messages, contents, or a prompt.
+    conversation: Option<&'a RawValue>,
+    /// Whether there is something that its backend keeps to go on from.
+    continues: bool,
     stream: Option<&'a RawValue>,
     stream_options: Option<&'a RawValue>,
     choices: Option<&'a RawValue>,
@@ -369,20 +408,26 @@ impl<'a> Fields<'a> {
         checked_model(model)
     }
 
-    fn check_messages(&self) -> Result<(), WireError> {
-        let Some(raw) = self.messages else {
-            return Err(WireError::bad_request("Missing required parameter: 'messages'.")
-                .with_param("messages")
+    fn check_conversation(&self, client: ClientDialect) -> Result<(), WireError> {
+        if client == ClientDialect::OpenaiResponses {
+            return openai_responses::check_input(self.conversation.map(RawValue::get), self.continues);
+        }
+        let name = client.conversation();
+        let Some(raw) = self.conversation else {
+            return Err(WireError::bad_request(format!("Missing required parameter: '{name}'."))
+                .with_param(name)
                 .with_code("missing_required_parameter"));
         };
         let Some(inside) = raw.get().strip_prefix('[') else {
-            return Err(wrong_type("messages", "an array", raw.get(), None));
+            // Google's parser takes one content without its brackets.
+            let lone = matches!(client, ClientDialect::Gemini(_)) && raw.get().starts_with('{');
+            return if lone { Ok(()) } else { Err(wrong_type(name, "an array", raw.get(), None)) };
         };
         if inside.trim_start().starts_with(']') {
-            return Err(WireError::bad_request(
-                "Invalid 'messages': empty array. Expected an array with minimum length 1.",
-            )
-            .with_param("messages")
+            return Err(WireError::bad_request(format!(
+                "Invalid '{name}': empty array. Expected an array with minimum length 1.",
+            ))
+            .with_param(name)
             .with_code("empty_array"));
         }
         Ok(())
@@ -390,7 +435,7 @@ impl<'a> Fields<'a> {
 
     /// How many prompts legacy completions have: a list holds texts or lists of tokens, or is itself one of tokens.
     fn prompts(&self) -> Result<u32, WireError> {
-        let Some(raw) = self.prompt else {
+        let Some(raw) = self.conversation else {
             return Err(WireError::bad_request("Missing required parameter: 'prompt'.")
                 .with_param("prompt")
                 .with_code("missing_required_parameter"));
@@ -434,6 +479,13 @@ impl<'a> Fields<'a> {
     }
 }
 
+/// Of Gemini's settings what a relay has to know. One that is no object is the backend's to refuse, or the decoder's.
+#[derive(serde::Deserialize)]
+struct GenerationConfig<'a> {
+    #[serde(borrow, default, rename = "candidateCount", alias = "candidate_count")]
+    candidate_count: Option<&'a RawValue>,
+}
+
 pub(crate) fn checked_model(model: String) -> Result<String, WireError> {
     if model.is_empty() {
         return Err(WireError::bad_request("Invalid 'model': it must not be empty.").with_param("model"));
@@ -445,19 +497,29 @@ pub(crate) fn checked_model(model: String) -> Result<String, WireError> {
     Ok(model)
 }
 
-fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireError> {
+fn read_fields(client: ClientDialect, operation: Operation, text: &str) -> Result<Fields<'_>, WireError> {
     let mut fields = Fields::default();
     fields.known.names = client.parameters();
     let is_chat = client == ClientDialect::OpenaiChat;
+    let is_gemini = matches!(client, ClientDialect::Gemini(_));
+    let conversation = match operation {
+        Operation::Complete => "prompt",
+        _ => client.conversation(),
+    };
     each_field(text, |key, value| {
         fields.known.see(&key)?;
         match &*key {
             "model" => fields.model = Some(value),
-            "messages" => fields.messages = Some(value),
-            "prompt" => fields.prompt = Some(value),
+            name if name == conversation => fields.conversation = Some(value),
+            CONTINUED | "conversation" | "prompt" => fields.continues |= value.get() != "null",
             "stream" => fields.stream = Some(value),
             "stream_options" => fields.stream_options = Some(value),
             "n" if is_chat => fields.choices = Some(value),
+            "generationConfig" | "generation_config" if is_gemini => {
+                fields.choices = serde_json::from_str::<GenerationConfig<'_>>(value.get())
+                    .ok()
+                    .and_then(|config| config.candidate_count);
+            }
             DROP_PARAMS => fields.drop_params = Some(value),
             "max_completion_tokens" => fields.has_max_completion_tokens = true,
             "max_tokens" => {

@@ -11,6 +11,7 @@ pub mod gemini;
 pub(crate) mod object;
 pub(crate) mod one_call;
 pub mod openai_chat;
+pub mod openai_responses;
 pub(crate) mod parameters;
 
 use crate::{WireError, framing::Frame, hub::Event};

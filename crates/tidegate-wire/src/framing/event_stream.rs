@@ -1,7 +1,9 @@
-//! AWS event stream: length-prefixed binary messages with checksums. Decoding is `aws-smithy-eventstream`'s; here the
+//! AWS event stream: length-prefixed binary messages with checksums. Reading and writing one is `aws-smithy-eventstream`'s; here the
 //! messages are found in the byte stream, and bounded before anything is buffered for them.
 
-use aws_smithy_eventstream::frame::read_message_from;
+use std::sync::LazyLock;
+
+use aws_smithy_eventstream::frame::{read_message_from, write_message_to};
 use aws_smithy_types::event_stream::{Header, HeaderValue, Message};
 
 use super::{Frame, MAX_FRAME, too_long};
@@ -56,7 +58,7 @@ impl Reader {
 }
 
 /// The length of the message that begins here, once its prelude is there and found right.
-fn message_length(bytes: &[u8]) -> Result<Option<usize>, WireError> {
+pub(crate) fn message_length(bytes: &[u8]) -> Result<Option<usize>, WireError> {
     let Some((prelude, _)) = bytes.split_first_chunk::<PRELUDE>() else { return Ok(None) };
     let [t0, t1, t2, t3, h0, h1, h2, h3, c0, c1, c2, c3] = *prelude;
     let total = u32::from_be_bytes([t0, t1, t2, t3]);
@@ -87,7 +89,11 @@ fn crc32(bytes: [u8; 8]) -> u32 {
     !crc
 }
 
-fn emit(bytes: &[u8], sink: &mut dyn FnMut(Frame<'_>) -> Result<(), WireError>) -> Result<(), WireError> {
+/// Hands the one message that `bytes` are to `sink`.
+pub(crate) fn emit(
+    bytes: &[u8],
+    sink: &mut dyn FnMut(Frame<'_>) -> Result<(), WireError>,
+) -> Result<(), WireError> {
     let message = decode_message(bytes)?;
     let header = |name| text_header(message.headers(), name);
     let message_type = header(":message-type").unwrap_or("event");
@@ -129,3 +135,37 @@ fn text_header<'a>(headers: &'a [Header], name: &str) -> Option<&'a str> {
         _ => None,
     })
 }
+
+/// Writes an event, whose payload is JSON.
+pub(crate) fn write_event(name: &'static str, payload: &[u8], out: &mut Vec<u8>) {
+    write("event", ":event-type", name, payload, out);
+}
+
+/// Writes an exception, whose payload is JSON.
+pub(crate) fn write_exception(name: &'static str, payload: &[u8], out: &mut Vec<u8>) {
+    write("exception", ":exception-type", name, payload, out);
+}
+
+fn write(
+    kind: &'static str,
+    name_header: &'static str,
+    name: &'static str,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) {
+    let header =
+        |name: &'static str, value: &'static str| Header::new(name, HeaderValue::String(value.into()));
+    let message = Message::new(payload.to_vec())
+        .add_header(header(name_header, name))
+        .add_header(header(":content-type", "application/json"))
+        .add_header(header(":message-type", kind));
+    // Fails for headers that are too long only, and these are short.
+    let _ = write_message_to(&message, out);
+}
+
+/// An event of a name that no client knows: botocore and the SDK for JavaScript skip those, as this reader's dialect does.
+pub(crate) static PING: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut ping = Vec::new();
+    write_event("ping", b"{}", &mut ping);
+    ping
+});

@@ -5,7 +5,7 @@
 //!
 //! A frame that lies whole in one piece is borrowed from it; only a frame that is split is copied, once.
 
-mod event_stream;
+pub(crate) mod event_stream;
 mod lines;
 pub(crate) mod sse;
 #[cfg(test)]

@@ -8,6 +8,7 @@ mod parts;
 mod plan;
 mod prepare;
 mod refusal;
+mod responses;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -21,11 +22,14 @@ use crate::{
 };
 
 pub(crate) use prepare::SEGMENT;
+pub use responses::KeptOperation;
 pub use rows::{HOSTS, row};
 
 /// A backend as configured: a host row and the operator's facts about it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
+    /// What its operator calls it; the vendor's name unless said otherwise.
+    pub name: String,
     /// The vendor.
     pub host: &'static HostRow,
     /// Scheme, authority and path prefix, without a trailing slash, for example `https://api.openai.com/v1`.
@@ -36,6 +40,8 @@ pub struct Endpoint {
     pub region: Option<String>,
     /// Sent with every request.
     pub headers: HeaderMap,
+    /// When the Responses API is used for calls.
+    pub responses: ResponsesUse,
 }
 
 /// A vendor, as data.
@@ -70,6 +76,9 @@ pub struct HostRow {
     pub services: Services,
     /// Of OpenAI's operations those that it has not, by name. Servers elsewhere that are called by this name are asked.
     pub lacks_operations: &'static [&'static str],
+    /// Where it is said that the host has OpenAI's Responses API as well, at `/responses` beside the chat completions. `None`: it is
+    /// not known to.
+    pub responses: Option<&'static str>,
     /// In what it differs from its dialect.
     pub quirks: &'static [Quirk],
 }
@@ -120,6 +129,8 @@ pub enum Quirk {
     EndsWithoutDone,
     /// Reasoning is called `reasoning`, where others say `reasoning_content`.
     NamesReasoningShort,
+    /// Some models take some requests, or all of them, on its Responses API only.
+    BridgesToResponses,
     /// A server of the operator's own: a key is sent if there is one, and a base URL without a path gets `/v1`.
     OwnServer,
 }
@@ -150,12 +161,26 @@ pub enum Services {
 pub enum Dialect {
     /// OpenAI chat completions.
     OpenaiChat,
+    /// OpenAI's Responses API.
+    OpenaiResponses,
     /// Anthropic's Messages API.
     AnthropicMessages,
     /// Bedrock Converse and ConverseStream.
     BedrockConverse,
     /// Gemini's generateContent and streamGenerateContent.
     Gemini,
+}
+
+/// When a host's Responses API is used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ResponsesUse {
+    /// For callers that speak it, where the host is known to have it; for others where a model takes their request nowhere else.
+    #[default]
+    Auto,
+    /// For every caller.
+    Always,
+    /// For none.
+    Never,
 }
 
 /// How a host authenticates.
@@ -215,7 +240,7 @@ pub struct ReplyPlan {
     pub client: ClientDialect,
     /// What it wants.
     pub operation: Operation,
-    /// The backend's dialect.
+    /// The backend's dialect, for this request: some hosts have two.
     pub dialect: Dialect,
     /// Whether the reply is a stream.
     pub streaming: bool,
@@ -227,6 +252,8 @@ pub struct ReplyPlan {
     pub model: String,
     /// What the backend can't do and is done here.
     pub emulation: Emulation,
+    /// What only replies in openai-responses have.
+    pub response: ResponseFacts,
 }
 
 /// What of a request the backend can't honour and the reading of its reply makes good. Mostly nothing.
@@ -236,6 +263,15 @@ pub struct Emulation {
     pub answer_tool: bool,
     /// Of several tool calls the first counts, since the backend can't be held to one.
     pub one_call: bool,
+}
+
+/// What a reply in openai-responses has beside the backend's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseFacts {
+    /// What a translated reply repeats of its request: JSON fields, each with a comma behind it.
+    pub echo: String,
+    /// The host that keeps a relayed response, by its operator's name for it. `None`: it is not kept.
+    pub kept_by: Option<String>,
 }
 
 impl HostRow {
@@ -263,11 +299,13 @@ impl HostRow {
             (None, None) => return Err(self.misconfigured("needs a base URL")),
         };
         Ok(Endpoint {
+            name: self.name.to_owned(),
             host: self,
             base_url: base_url.trim_end_matches('/').to_owned(),
             api_version: place.api_version.map(str::to_owned),
             region: place.region.map(str::to_owned),
             headers: HeaderMap::new(),
+            responses: ResponsesUse::Auto,
         })
     }
 

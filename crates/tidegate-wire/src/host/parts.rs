@@ -18,6 +18,7 @@ pub(super) const CHAT: HostRow = HostRow {
     lacks: &[],
     services: Services::OpenAi,
     lacks_operations: &[],
+    responses: None,
     quirks: &[],
 };
 

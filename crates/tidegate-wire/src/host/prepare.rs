@@ -7,7 +7,10 @@ use http::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan, Services};
+use super::{
+    AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan, ResponseFacts, Services,
+    responses::Ask,
+};
 use crate::{
     ErrorClass, WireError,
     client::{ClientDialect, Inbound, Operation, RelayShape},
@@ -17,6 +20,7 @@ use crate::{
         bedrock_converse::{self, EncodeOptions},
         gemini,
         openai_chat::{self, RequestShape},
+        openai_responses,
     },
     hub::ChatRequest,
     outbound::Outbound,
@@ -47,9 +51,8 @@ impl Endpoint {
 
     /// Whether media that a caller names by URL have to be fetched for this backend: it takes their bytes alone.
     pub fn takes_bytes_alone(&self, inbound: &Inbound) -> bool {
-        inbound.operation == Operation::Generate
-            && !inbound.client.is(self.host.dialect)
-            && matches!(self.host.dialect, Dialect::BedrockConverse)
+        let generates = inbound.operation == Operation::Generate;
+        generates && !inbound.client.is(self.host.dialect) && self.host.dialect == Dialect::BedrockConverse
     }
 
     fn prepare_as(
@@ -58,7 +61,7 @@ impl Endpoint {
         decoded: Option<&ChatRequest>,
         model: &str,
     ) -> Result<Prepared, WireError> {
-        let dialect = self.host.dialect;
+        let (dialect, read) = self.dialect(inbound, decoded, model)?;
         let relayed = inbound.client.is(dialect);
         if inbound.operation == Operation::CountTokens && !relayed {
             return Err(self.cannot_count());
@@ -68,11 +71,11 @@ impl Endpoint {
         }
         let mut dropped = Vec::new();
         let (body, emulation) = if relayed {
-            (self.relayed(inbound, model, &mut dropped)?, Emulation::default())
+            (self.relayed(inbound, dialect, model, &mut dropped)?, Emulation::default())
         } else {
-            match decoded {
-                Some(request) => self.translated(request, model, &mut dropped)?,
-                None => self.translated(&inbound.decode()?, model, &mut dropped)?,
+            match decoded.or(read.as_ref()) {
+                Some(request) => self.translated(request, dialect, model, &mut dropped)?,
+                None => self.translated(&inbound.decode()?, dialect, model, &mut dropped)?,
             }
         };
         let plan = ReplyPlan {
@@ -84,6 +87,7 @@ impl Endpoint {
             choices: answers(Some(inbound.choices), &dropped),
             model: inbound.model.clone(),
             emulation,
+            response: self.response_facts(inbound, relayed),
         };
         let own = HeaderMap::new();
         let passed = if relayed { &inbound.headers } else { &own };
@@ -91,14 +95,27 @@ impl Endpoint {
     }
 
     /// The caller's own body, with what this backend needs changed.
-    fn relayed(&self, inbound: &Inbound, model: &str, dropped: &mut Vec<String>) -> Result<Bytes, WireError> {
+    fn relayed(
+        &self,
+        inbound: &Inbound,
+        dialect: Dialect,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<Bytes, WireError> {
+        // What the table says of a host is of its chat completions.
+        let is_chat = dialect == Dialect::OpenaiChat;
+        let continued = self.continued(inbound)?;
         let shape = RelayShape {
             model,
-            stream_options: self.host.dialect == Dialect::OpenaiChat && self.asks_for_usage(),
-            rename_max_tokens: inbound.operation == Operation::Generate && self.renames_max_tokens(model),
-            renames: self.host.renames,
+            stream_options: is_chat && self.asks_for_usage(),
+            rename_max_tokens: is_chat
+                && inbound.operation == Operation::Generate
+                && self.renames_max_tokens(model),
+            renames: if is_chat { self.host.renames } else { &[] },
+            continued: continued.as_deref(),
         };
-        let mut lacking = self.host.lacks.iter().filter(|name| inbound.gives(name));
+        let lacks = if is_chat { self.host.lacks } else { &[] };
+        let mut lacking = lacks.iter().filter(|name| inbound.gives(name));
         let Some(first) = lacking.next() else { return Ok(inbound.relay_body(shape)) };
         if !inbound.drop_params {
             return Err(openai_chat::lacking(self.host.name, first));
@@ -116,20 +133,21 @@ impl Endpoint {
     fn translated(
         &self,
         request: &ChatRequest,
+        dialect: Dialect,
         model: &str,
         dropped: &mut Vec<String>,
     ) -> Result<(Bytes, Emulation), WireError> {
-        let (needed, several_calls) = match self.host.dialect {
+        let (needed, several_calls) = match dialect {
             Dialect::AnthropicMessages => (anthropic_messages::needs_answer_tool(request, model), false),
             Dialect::BedrockConverse => (bedrock_converse::needs_answer_tool(request, model), true),
             Dialect::Gemini => (None, true),
-            Dialect::OpenaiChat => (None, false),
+            Dialect::OpenaiChat | Dialect::OpenaiResponses => (None, false),
         };
         let one_call =
             several_calls && request.parallel_tool_calls == Some(false) && !request.tools.is_empty();
         let emulation = Emulation { answer_tool: needed.is_some(), one_call };
         if emulation == Emulation::default() {
-            return Ok((self.encoded(request, model, dropped)?, emulation));
+            return Ok((self.encoded(request, dialect, model, dropped)?, emulation));
         }
         let mut request = request.clone();
         if one_call {
@@ -138,17 +156,18 @@ impl Endpoint {
         if let Some(forcing) = needed {
             request = answer_tool::with_tool(request, forcing, Api(self.host.name))?;
         }
-        Ok((self.encoded(&request, model, dropped)?, emulation))
+        Ok((self.encoded(&request, dialect, model, dropped)?, emulation))
     }
 
     /// The body in the backend's dialect; where the request allows it, without what that can't honour.
     fn encoded(
         &self,
         request: &ChatRequest,
+        dialect: Dialect,
         model: &str,
         dropped: &mut Vec<String>,
     ) -> Result<Bytes, WireError> {
-        let mut refused = match self.encode(request, model) {
+        let mut refused = match self.encode(request, dialect, model) {
             Err(error) if request.drop_params => error,
             encoded => return encoded,
         };
@@ -162,7 +181,7 @@ impl Endpoint {
                 return Err(refused);
             };
             dropped.push(left_out.to_owned());
-            match self.encode(&left, model) {
+            match self.encode(&left, dialect, model) {
                 Err(error) => refused = error,
                 encoded => return encoded,
             }
@@ -198,24 +217,54 @@ impl Endpoint {
     /// # Errors
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
+        let dialect = self.dialect_for(model, || Ask::of(request));
         let mut dropped = Vec::new();
-        let (body, emulation) = self.translated(request, model, &mut dropped)?;
+        let (body, emulation) = self.translated(request, dialect, model, &mut dropped)?;
         let plan = ReplyPlan {
             client: ClientDialect::OpenaiChat,
             operation: Operation::Generate,
-            dialect: self.host.dialect,
+            dialect,
             streaming: request.stream.is_some(),
             include_usage: request.stream.as_ref().and_then(|stream| stream.include_usage).unwrap_or(false),
             choices: answers(request.limits.n, &dropped),
             model: request.model.clone(),
             emulation,
+            response: ResponseFacts::default(),
         };
         Ok(Prepared { dropped, ..self.prepared(plan, model, body, &HeaderMap::new())? })
     }
 
+    /// In which dialect the backend gets a request; and the request, if it had to be decoded to tell.
+    fn dialect(
+        &self,
+        inbound: &Inbound,
+        decoded: Option<&ChatRequest>,
+        model: &str,
+    ) -> Result<(Dialect, Option<ChatRequest>), WireError> {
+        // Legacy completions are nowhere else.
+        if inbound.operation == Operation::Complete {
+            return Ok((self.host.dialect, None));
+        }
+        if inbound.client == ClientDialect::OpenaiChat {
+            return Ok((self.dialect_for(model, || Ask::in_chat(inbound)), None));
+        }
+        if inbound.client.is(self.host.dialect) {
+            return Ok((self.host.dialect, None));
+        }
+        if inbound.client == ClientDialect::OpenaiResponses {
+            let relayed = self.has_responses();
+            return Ok((if relayed { Dialect::OpenaiResponses } else { self.host.dialect }, None));
+        }
+        if let Some(request) = decoded {
+            return Ok((self.dialect_for(model, || Ask::of(request)), None));
+        }
+        let request = inbound.decode()?;
+        Ok((self.dialect_for(model, || Ask::of(&request)), Some(request)))
+    }
+
     /// The body in the backend's dialect.
-    fn encode(&self, request: &ChatRequest, model: &str) -> Result<Bytes, WireError> {
-        match self.host.dialect {
+    fn encode(&self, request: &ChatRequest, dialect: Dialect, model: &str) -> Result<Bytes, WireError> {
+        match dialect {
             Dialect::OpenaiChat => {
                 let foreign_fields = !self.host.has(Quirk::RefusesForeignFields);
                 let shape = RequestShape {
@@ -228,6 +277,9 @@ impl Endpoint {
                     lacks: self.host.lacks,
                 };
                 Ok(openai_chat::encode_request_as(request, self.host.name, shape)?.into())
+            }
+            Dialect::OpenaiResponses => {
+                openai_responses::encode_request(request, &openai_responses::EncodeOptions { model })
             }
             Dialect::AnthropicMessages => {
                 anthropic_messages::encode_request(request, &anthropic_messages::EncodeOptions { model })
@@ -246,32 +298,32 @@ impl Endpoint {
         passed: &HeaderMap,
     ) -> Result<Prepared, WireError> {
         // No encoding protects these: a proxy on the way takes them for steps in the path, and so for another operation.
-        if self.puts_model_in_path() && matches!(model, "." | "..") {
+        if self.puts_model_in_path(plan.dialect) && matches!(model, "." | "..") {
             return Err(
                 WireError::bad_request(format!("Invalid 'model': {model:?} names none.")).with_param("model")
             );
         }
         let outbound = Outbound {
             method: Method::POST,
-            uri: self.uri(model, plan.streaming, plan.operation)?,
-            headers: self.request_headers(plan.streaming, passed),
+            uri: self.uri(plan.dialect, model, plan.streaming, plan.operation)?,
+            headers: self.request_headers(plan.dialect, plan.streaming, passed),
             body,
         };
         Ok(Prepared { outbound, plan, dropped: Vec::new() })
     }
 
-    fn request_headers(&self, streaming: bool, passed: &HeaderMap) -> HeaderMap {
-        let accept = match (self.host.dialect, streaming) {
+    pub(super) fn request_headers(&self, dialect: Dialect, streaming: bool, passed: &HeaderMap) -> HeaderMap {
+        let accept = match (dialect, streaming) {
             (_, false) => "application/json",
-            (Dialect::OpenaiChat | Dialect::AnthropicMessages | Dialect::Gemini, true) => "text/event-stream",
             (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
+            (_, true) => "text/event-stream",
         };
         let mut headers = self.headers.clone();
         for (name, value) in passed {
             // The operator's word comes first.
             headers.entry(name).or_insert_with(|| value.clone());
         }
-        if self.host.dialect == Dialect::AnthropicMessages {
+        if dialect == Dialect::AnthropicMessages {
             anthropic_messages::pin_version(&mut headers);
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -279,10 +331,16 @@ impl Endpoint {
         headers
     }
 
-    pub(super) fn uri(&self, model: &str, streaming: bool, operation: Operation) -> Result<Uri, WireError> {
+    pub(super) fn uri(
+        &self,
+        dialect: Dialect,
+        model: &str,
+        streaming: bool,
+        operation: Operation,
+    ) -> Result<Uri, WireError> {
         let base = self.base_url.trim_end_matches('/');
         let segment = utf8_percent_encode(model, SEGMENT);
-        let text = match (self.host.dialect, self.host.auth) {
+        let text = match (dialect, self.host.auth) {
             (Dialect::BedrockConverse, _) => {
                 let operation = if streaming { "converse-stream" } else { "converse" };
                 format!("{base}/model/{segment}/{operation}")
@@ -294,11 +352,16 @@ impl Endpoint {
                 format!("{base}/v1/messages{count}")
             }
             (Dialect::Gemini, _) => {
-                let operation = if streaming { "streamGenerateContent?alt=sse" } else { "generateContent" };
+                let operation = match (operation, streaming) {
+                    (Operation::CountTokens, _) => "countTokens",
+                    (_, true) => "streamGenerateContent?alt=sse",
+                    (_, false) => "generateContent",
+                };
                 // As Google's list of models names them.
                 let model = model.strip_prefix("models/").unwrap_or(model);
                 format!("{base}/models/{}:{operation}", utf8_percent_encode(model, SEGMENT))
             }
+            (Dialect::OpenaiResponses, _) => self.responses_url(""),
             (Dialect::OpenaiChat, auth) => {
                 let path = if operation == Operation::Complete { "completions" } else { "chat/completions" };
                 match auth {
@@ -328,8 +391,7 @@ impl Endpoint {
         if base.ends_with("/models") || base.contains("/openai/deployments/") {
             return format!("{base}/{path}{query}");
         }
-        let resource =
-            base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base);
+        let resource = azure_resource(base);
         let surface = match (self.dated_version(), deployment) {
             (Some(_), Some(deployment)) => format!("deployments/{deployment}/"),
             (Some(_), None) => String::new(),
@@ -339,8 +401,12 @@ impl Endpoint {
     }
 
     /// Azure's v1 surface does not, but knows no such model either.
-    fn puts_model_in_path(&self) -> bool {
-        self.host.dialect != Dialect::OpenaiChat || self.host.auth == AuthScheme::Azure
+    fn puts_model_in_path(&self, dialect: Dialect) -> bool {
+        match dialect {
+            Dialect::OpenaiChat => self.host.auth == AuthScheme::Azure,
+            Dialect::OpenaiResponses => false,
+            _ => true,
+        }
     }
 
     /// Whether the host has to be asked for the usage of a stream, and knows how.
@@ -352,13 +418,18 @@ impl Endpoint {
     }
 
     /// An undated version (`preview`, `latest`) is newer than all of them.
-    fn dated_version(&self) -> Option<&str> {
+    pub(super) fn dated_version(&self) -> Option<&str> {
         self.api_version.as_deref().filter(|version| version.starts_with("20"))
     }
 
     fn renames_max_tokens(&self, model: &str) -> bool {
         self.host.has(Quirk::RenamesMaxTokens) && is_reasoning_gpt(model)
     }
+}
+
+/// A base URL without what it may hold of the path.
+pub(super) fn azure_resource(base: &str) -> &str {
+    base.strip_suffix("/openai/v1").or_else(|| base.strip_suffix("/openai")).unwrap_or(base)
 }
 
 /// How many answers are to be expected.

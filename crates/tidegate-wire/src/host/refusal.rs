@@ -12,7 +12,9 @@ use crate::{
 
 pub(super) fn decode(dialect: Dialect, status: u16, headers: &HeaderMap, body: &[u8]) -> WireError {
     let error = match dialect {
-        Dialect::OpenaiChat | Dialect::AnthropicMessages => openai_chat::decode_error_body(status, body),
+        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AnthropicMessages => {
+            openai_chat::decode_error_body(status, body)
+        }
         Dialect::BedrockConverse => bedrock_converse::decode_error(status, headers, body),
         Dialect::Gemini => gemini::decode_error(status, body),
     };

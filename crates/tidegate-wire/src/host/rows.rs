@@ -18,7 +18,8 @@ pub static HOSTS: &[HostRow] = &[
         variables: keys(&["OPENAI_API_KEY"], &["OPENAI_BASE_URL", "OPENAI_API_BASE"]),
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
-        quirks: &[Quirk::RefusesForeignFields],
+        responses: Some("OpenAI's SDK 3.54"),
+        quirks: &[Quirk::RefusesForeignFields, Quirk::BridgesToResponses],
         lacks_operations: &["rerank", "embed"],
         ..CHAT
     },
@@ -33,7 +34,13 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
-        quirks: &[Quirk::RenamesMaxTokens, Quirk::DatesStreamOptions, Quirk::RefusesForeignFields],
+        responses: Some("Microsoft, API version lifecycle; recorded"),
+        quirks: &[
+            Quirk::RenamesMaxTokens,
+            Quirk::DatesStreamOptions,
+            Quirk::RefusesForeignFields,
+            Quirk::BridgesToResponses,
+        ],
         services: Services::Azure,
         ..CHAT
     },
@@ -139,6 +146,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: RunsOn,
         billing_source: OPENROUTER_LISTS,
         quirks: &[Quirk::ReportsUsageUnasked, Quirk::NamesReasoningShort],
+        responses: Some("Groq's documentation, Responses API"),
         ..CHAT
     },
     HostRow {
@@ -148,6 +156,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
         quirks: &[Quirk::ReportsUsageUnasked],
+        responses: Some("recorded"),
         ..CHAT
     },
     HostRow {
@@ -157,6 +166,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
         renames: MAX_TOKENS,
+        responses: Some("recorded"),
         ..CHAT
     },
     HostRow {
@@ -186,6 +196,7 @@ pub static HOSTS: &[HostRow] = &[
             "OpenRouter, streaming: it depends on the provider behind it",
         ),
         quirks: &[Quirk::ReportsUsageUnasked, Quirk::NamesReasoningShort],
+        responses: Some("recorded"),
         ..CHAT
     },
     HostRow {
@@ -246,6 +257,7 @@ pub static HOSTS: &[HostRow] = &[
         billing_source: CLOSING_CANCELS,
         quirks: &[Quirk::OwnServer, Quirk::NamesReasoningShort],
         services: Services::OpenAiBelowV1,
+        responses: Some("Ollama's documentation, OpenAI compatibility"),
         ..CHAT
     },
     HostRow {
@@ -257,6 +269,7 @@ pub static HOSTS: &[HostRow] = &[
             "a maintainer in vllm-project/vllm#32442; #54947 saw otherwise",
         ),
         quirks: &[Quirk::OwnServer, Quirk::NamesReasoningShort],
+        responses: Some("vLLM's documentation 0.32, online serving"),
         ..SERVER
     },
     HostRow {
@@ -274,7 +287,12 @@ pub static HOSTS: &[HostRow] = &[
         variables: keys(&["LLAMAFILE_API_KEY"], &["LLAMAFILE_API_BASE"]),
         ..SERVER
     },
-    HostRow { name: "lm_studio", variables: keys(&["LM_STUDIO_API_KEY"], &["LM_STUDIO_API_BASE"]), ..SERVER },
+    HostRow {
+        name: "lm_studio",
+        variables: keys(&["LM_STUDIO_API_KEY"], &["LM_STUDIO_API_BASE"]),
+        responses: Some("LM Studio's documentation, Responses"),
+        ..SERVER
+    },
     HostRow { name: "tgi", variables: keys(&["TGI_API_KEY"], &["TGI_API_BASE"]), ..SERVER },
     HostRow { name: "sglang", variables: keys(&["SGLANG_API_KEY"], &["SGLANG_API_BASE"]), ..SERVER },
     HostRow {

@@ -113,7 +113,7 @@ fn bedrock_encodes_colons_and_slashes_of_a_model_id() {
     assert_eq!(endpoint.base_url, "https://bedrock-runtime.eu-west-1.amazonaws.com");
     let arn = "arn:aws:bedrock:eu-west-1:1:inference-profile/eu.m-v1:0";
     assert_eq!(
-        endpoint.uri(arn, true, Operation::Generate).unwrap(),
+        endpoint.uri(endpoint.host.dialect, arn, true, Operation::Generate).unwrap(),
         "https://bedrock-runtime.eu-west-1.amazonaws.com/model/\
          arn%3Aaws%3Abedrock%3Aeu-west-1%3A1%3Ainference-profile%2Feu.m-v1%3A0/converse-stream"
     );
@@ -341,4 +341,99 @@ fn anthropic_has_its_path_and_version() {
     let outbound = foundry.prepare(&inbound(body), "claude-sonnet-5").unwrap().outbound;
     assert_eq!(outbound.uri, "https://r.services.ai.azure.com/anthropic/v1/messages");
     assert_eq!(outbound.headers["anthropic-version"], "2026-10-21", "the operator's word counts");
+}
+
+/// A request that reaches only the Responses API, from a caller of any dialect, goes there.
+#[test]
+fn chat_requests_go_to_the_responses_api_where_a_model_takes_them_nowhere_else() {
+    const TOOLS: &str = r#","tools":[{"type":"function","function":{"name":"f"}}]"#;
+    let none = r#","reasoning_effort":"none""#;
+    let low = r#","reasoning_effort":"low""#;
+    let max = r#","reasoning_effort":"max""#;
+    for (model, fields, bridged) in [
+        ("gpt-5-pro", "", true),
+        ("gpt-5.2-pro-2025-12-11", "", true),
+        ("o1-pro", "", true),
+        ("gpt-5.1-codex-max", "", true),
+        ("codex-mini-latest", "", true),
+        ("o3-deep-research", "", true),
+        ("computer-use-preview", "", true),
+        ("gpt-4o", TOOLS, false),
+        ("gpt-35-turbo", TOOLS, false),
+        ("gpt-oss-120b", TOOLS, false),
+        ("gpt-5.1", &format!("{TOOLS}{low}"), false),
+        ("gpt-5.4", TOOLS, false),
+        ("gpt-5.4", low, false),
+        ("gpt-5.4", &format!("{TOOLS}{none}"), false),
+        ("gpt-5.4-2026-03-05", &format!("{TOOLS}{low}"), true),
+        ("gpt-5.4-chat-latest", &format!("{TOOLS}{low}"), false),
+        ("gpt-5.6", "", false),
+        ("gpt-5.6", r#","tools":[]"#, false),
+        ("gpt-5.6-mini", TOOLS, true),
+        ("gpt-5.6-mini", &format!("{TOOLS}{none}"), false),
+        ("gpt-5.10", TOOLS, true),
+        ("gpt-6", TOOLS, true),
+        ("gpt-6-astra", &format!("{TOOLS}{none}"), true),
+        ("gpt-6.1-sol", max, true),
+        ("gpt-6.1-sol", low, false),
+        ("gemini-3-pro", "", false),
+        ("my-deployment", &format!("{TOOLS}{low}"), false),
+    ] {
+        let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"x"}}]{fields}}}"#);
+        for (host, base, chat, responses) in [
+            (
+                "openai",
+                None,
+                "https://api.openai.com/v1/chat/completions",
+                "https://api.openai.com/v1/responses",
+            ),
+            (
+                "azure",
+                Some("https://r.openai.azure.com"),
+                "https://r.openai.azure.com/openai/v1/chat/completions",
+                "https://r.openai.azure.com/openai/v1/responses",
+            ),
+        ] {
+            let prepared = endpoint(host, base, None).prepare(&inbound(&body), model).unwrap();
+            let expected = if bridged { responses } else { chat };
+            assert_eq!(prepared.outbound.uri, expected, "{model} {fields}");
+            assert_eq!(prepared.plan.dialect == Dialect::OpenaiResponses, bridged, "{model} {fields}");
+            let by_hub =
+                endpoint(host, base, None).prepare_hub(&inbound(&body).decode().unwrap(), model).unwrap();
+            assert_eq!(by_hub.outbound.uri, expected, "{model} {fields}");
+        }
+        let elsewhere = endpoint("groq", None, None).prepare(&inbound(&body), model).unwrap();
+        assert_eq!(elsewhere.plan.dialect, Dialect::OpenaiChat, "{model}: no other host has the rule");
+    }
+    let messages = Outside::of(ClientDialect::AnthropicMessages);
+    let body = r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"x"}],"tools":[{"name":"f","input_schema":{}}]}"#;
+    let asked = Inbound::read(messages, body.into()).unwrap();
+    let prepared = endpoint("openai", None, None).prepare(&asked, "gpt-6").unwrap();
+    assert_eq!(prepared.outbound.uri, "https://api.openai.com/v1/responses");
+}
+
+#[test]
+fn an_operator_has_the_last_word_on_the_responses_api() {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#;
+    let with = |host: &str, model: &str, when| {
+        let mut endpoint = endpoint(host, None, None);
+        endpoint.responses = when;
+        endpoint.prepare(&inbound(body), model).unwrap().outbound.uri.path().to_owned()
+    };
+    assert_eq!(with("openai", "gpt-5-pro", ResponsesUse::Never), "/v1/chat/completions");
+    assert_eq!(with("openai", "gpt-4o", ResponsesUse::Always), "/v1/responses");
+    assert_eq!(with("xai", "grok-4", ResponsesUse::Always), "/v1/responses");
+}
+
+#[test]
+fn azures_responses_are_on_the_v1_surface_whatever_the_base_url_names() {
+    for (base, version, query) in [
+        ("https://r.openai.azure.com/openai", Some("2024-10-21"), ""),
+        ("https://r.openai.azure.com/openai/deployments/d", Some("2024-10-21"), ""),
+        ("https://r.openai.azure.com/models", Some("2024-05-01-preview"), ""),
+        ("https://r.openai.azure.com/openai/v1", Some("preview"), "?api-version=preview"),
+    ] {
+        let url = endpoint("azure", Some(base), version).responses_url("");
+        assert_eq!(url, format!("https://r.openai.azure.com/openai/v1/responses{query}"), "{base}");
+    }
 }

@@ -75,7 +75,7 @@ impl Observer for DocumentObserver {
         Ok(body)
     }
 
-    fn error_event(&self, _: &WireError) -> Bytes {
+    fn error_event(&mut self, _: &WireError) -> Bytes {
         Bytes::new()
     }
 

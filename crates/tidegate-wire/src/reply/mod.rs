@@ -8,9 +8,13 @@ mod events;
 mod observe;
 mod observe_chat;
 mod observe_completions;
+mod observe_converse;
+mod observe_gemini;
 mod observe_messages;
+mod observe_responses;
 mod pass;
 mod relay;
+mod relay_frames;
 mod scan;
 mod tally;
 #[cfg(test)]
@@ -28,6 +32,7 @@ pub use events::Events;
 pub(crate) use pass::Ends;
 pub use pass::Pass;
 pub use relay::Relay;
+pub use relay_frames::FrameRelay;
 pub use translate::Translate;
 pub use whole::WholeRelay;
 
@@ -60,7 +65,8 @@ pub trait Reply: Send {
     fn push(&mut self, chunk: Bytes, items: &mut VecDeque<Self::Item>) -> Result<(), WireError>;
 
     /// The backend's body has ended. Accepted, and then [`Progress::ended`], is a reply
-    /// - whose terminal event was seen: `[DONE]` of an openai-chat stream, `message_stop` of Anthropic's, `metadata` and `messageStop` of a Bedrock stream,
+    /// - whose terminal event was seen: `[DONE]` of an openai-chat stream, `message_stop` of Anthropic's, a response's
+    ///   `completed` or `incomplete`, `metadata` and `messageStop` of a Bedrock stream,
     ///   a whole reply that is one complete JSON document;
     /// - or, in an openai-chat stream that has no `[DONE]`, and in every gemini stream, whose answers have all finished: at least
     ///   one has begun (or Gemini refused the prompt), as many have begun as were asked for, and each of them has its finish

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::Progress;
-use crate::WireError;
+use crate::{WireError, framing::sse::is_complete_without_blank_line};
 
 /// Looks at one reply of a backend whose caller speaks the same dialect.
 pub trait Observer: Send {
@@ -25,6 +25,11 @@ pub trait Observer: Send {
     /// # Errors
     /// The event breaks the wire format, or is the backend's in-band error.
     fn event(&mut self, block: &[u8]) -> Result<Verdict, WireError>;
+
+    /// Whether what the stream's end cut off from its blank line can be taken.
+    fn is_complete(&self, first: bool, block: &[u8]) -> bool {
+        is_complete_without_blank_line(first, block)
+    }
 
     /// The stream has ended without its terminal event. Accepted if nothing of it is missing; what is to be added is returned.
     ///
@@ -44,7 +49,7 @@ pub trait Observer: Send {
     }
 
     /// The error event of a stream.
-    fn error_event(&self, error: &WireError) -> Bytes;
+    fn error_event(&mut self, error: &WireError) -> Bytes;
 
     /// What has been seen so far.
     fn progress(&self) -> &Progress;

@@ -67,7 +67,7 @@ impl Observer for CompletionsObserver {
         Ok(body)
     }
 
-    fn error_event(&self, error: &WireError) -> Bytes {
+    fn error_event(&mut self, error: &WireError) -> Bytes {
         let mut out = b"data: ".to_vec();
         write_error(error, &mut out);
         out.extend_from_slice(b"\n\n");

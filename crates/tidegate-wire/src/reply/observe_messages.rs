@@ -1,4 +1,4 @@
-//! Anthropic's Messages in the relays: nothing is changed. What counts its tokens answers at once and costs nothing.
+//! Anthropic's Messages in the relays: nothing is changed. What counts tokens, in any dialect, answers at once and costs nothing.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -64,7 +64,7 @@ impl Observer for MessagesObserver {
         Ok(body)
     }
 
-    fn error_event(&self, error: &WireError) -> Bytes {
+    fn error_event(&mut self, error: &WireError) -> Bytes {
         error_event(error)
     }
 
@@ -78,9 +78,17 @@ impl Observer for MessagesObserver {
 }
 
 /// Looks at the count of a request's tokens.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CountObserver {
+    /// The field that has it.
+    field: &'static str,
     tally: Tally,
+}
+
+impl CountObserver {
+    pub(super) fn new(field: &'static str) -> Self {
+        Self { field, tally: Tally::default() }
+    }
 }
 
 impl Observer for CountObserver {
@@ -94,8 +102,8 @@ impl Observer for CountObserver {
 
     fn whole(&mut self, body: Bytes) -> Result<Bytes, WireError> {
         let count = serde_json::from_slice::<Value>(&body).ok();
-        if count.is_none_or(|count| count.get("input_tokens").and_then(Value::as_u64).is_none()) {
-            return Err(WireError::protocol("the backend's count of tokens has no input_tokens"));
+        if count.is_none_or(|count| count.get(self.field).and_then(Value::as_u64).is_none()) {
+            return Err(WireError::protocol(format!("the backend's count of tokens has no {}", self.field)));
         }
         // No model has run.
         self.tally.event(&Event::Usage(Usage::default()));
@@ -103,7 +111,7 @@ impl Observer for CountObserver {
         Ok(body)
     }
 
-    fn error_event(&self, error: &WireError) -> Bytes {
+    fn error_event(&mut self, error: &WireError) -> Bytes {
         error_event(error)
     }
 

@@ -14,13 +14,15 @@ use super::{
     observe::{Observer, Verdict},
     observe_chat::ChatObserver,
     observe_completions::CompletionsObserver,
+    observe_gemini::GeminiObserver,
     observe_messages::MessagesObserver,
+    observe_responses::ResponsesObserver,
 };
 use crate::{
     WireError,
     framing::{
         MAX_FRAME,
-        sse::{BYTE_ORDER_MARK, LineEnds, is_complete_without_blank_line},
+        sse::{BYTE_ORDER_MARK, LineEnds},
     },
 };
 
@@ -52,6 +54,25 @@ impl Relay<CompletionsObserver> {
     /// A relay of legacy completions for a request that asked for `choices` answers, and for a usage chunk or not.
     pub fn completions(choices: u32, include_usage: bool) -> Self {
         Self::observed_by(CompletionsObserver::new(choices, include_usage))
+    }
+}
+
+impl Relay<GeminiObserver> {
+    /// A relay of Gemini for a request that asked for `choices` answers, as events or as an array.
+    pub fn gemini(choices: u32, array: bool) -> Self {
+        Self::observed_by(GeminiObserver::new(choices, array))
+    }
+}
+
+impl Relay<ResponsesObserver> {
+    /// A relay of OpenAI's Responses API; `kept_by` is the host that keeps the response, if it is kept.
+    pub fn responses(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::new(kept_by))
+    }
+
+    /// The same for a response that was made before, and is read again.
+    pub fn response_again(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::again(kept_by))
     }
 }
 
@@ -129,7 +150,7 @@ impl<O: Observer> Reply for Relay<O> {
 
     fn finish(&mut self, items: &mut VecDeque<Bytes>) -> Result<(), WireError> {
         let mut held = std::mem::take(&mut self.held);
-        if !self.observer.is_over() && is_complete_without_blank_line(self.first, &held) {
+        if !self.observer.is_over() && self.observer.is_complete(self.first, &held) {
             held.truncate(held.trim_ascii_end().len());
             held.extend_from_slice(b"\n\n");
             match self.judge(&held)? {
@@ -137,6 +158,9 @@ impl<O: Observer> Reply for Relay<O> {
                 Verdict::Replace(bytes) => items.push_back(bytes.into()),
                 Verdict::Withhold => {}
             }
+        } else if held == b"\n" && !self.observer.is_over() {
+            // The LF of a last CRLF that was split.
+            items.push_back(held.into());
         }
         if self.observer.is_over() {
             return Ok(());

@@ -12,7 +12,10 @@ use super::{
     observe::Observer,
     observe_chat::ChatObserver,
     observe_completions::CompletionsObserver,
+    observe_converse::ConverseObserver,
+    observe_gemini::GeminiObserver,
     observe_messages::{CountObserver, MessagesObserver},
+    observe_responses::{KeptObserver, ResponsesObserver},
 };
 use crate::{WireError, framing::MAX_WHOLE};
 
@@ -42,9 +45,37 @@ impl WholeRelay<MessagesObserver> {
 }
 
 impl WholeRelay<CountObserver> {
-    /// A relay of Anthropic's count of tokens.
-    pub fn count() -> Self {
-        Self::observed_by(CountObserver::default())
+    /// A relay of a count of tokens, which `field` has.
+    pub fn count(field: &'static str) -> Self {
+        Self::observed_by(CountObserver::new(field))
+    }
+}
+
+impl WholeRelay<GeminiObserver> {
+    /// A relay of Gemini for a request that asked for `choices` answers.
+    pub fn gemini(choices: u32) -> Self {
+        Self::observed_by(GeminiObserver::new(choices, false))
+    }
+}
+
+impl WholeRelay<ConverseObserver> {
+    /// A relay of Bedrock's Converse.
+    pub fn converse() -> Self {
+        Self::observed_by(ConverseObserver::default())
+    }
+}
+
+impl WholeRelay<ResponsesObserver> {
+    /// A relay of OpenAI's Responses API; `kept_by` is the host that keeps the response, if it is kept.
+    pub fn responses(kept_by: Option<String>) -> Self {
+        Self::observed_by(ResponsesObserver::new(kept_by))
+    }
+}
+
+impl WholeRelay<KeptObserver> {
+    /// A relay of what the host `kept_by` says of a response that it keeps.
+    pub fn kept(kept_by: String) -> Self {
+        Self::observed_by(KeptObserver::new(kept_by))
     }
 }
 

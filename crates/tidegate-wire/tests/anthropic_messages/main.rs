@@ -37,6 +37,7 @@ fn plan(streaming: bool) -> ReplyPlan {
         include_usage: true,
         choices: 1,
         model: "m".to_owned(),
+        response: tidegate_wire::host::ResponseFacts::default(),
         emulation: Emulation::default(),
     }
 }

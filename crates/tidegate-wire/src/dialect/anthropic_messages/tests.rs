@@ -151,7 +151,7 @@ fn openai_itself_gets_what_it_takes() {
     );
     assert_eq!((chat.get("max_tokens"), chat.get("max_completion_tokens")), (Some(&json!(5)), None));
     assert_eq!(
-        sent("gpt-5.6").get("max_completion_tokens"),
+        sent("gpt-5.1").get("max_completion_tokens"),
         Some(&json!(5)),
         "its reasoning models know the new name only"
     );

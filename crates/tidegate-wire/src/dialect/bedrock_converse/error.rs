@@ -4,8 +4,10 @@
 //! are classed by [`classify`]. The message is kept as Bedrock gave it, unless it is about our
 //! credentials.
 
+use bytes::Bytes;
 use http::HeaderMap;
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::{ErrorClass, WireError};
 
@@ -166,6 +168,47 @@ impl ErrorBody {
             }
             (message, original) => message.or(original),
         }
+    }
+}
+
+/// Bedrock's error body, for callers.
+pub(crate) fn encode_error(error: &WireError) -> Bytes {
+    json!({ "message": error.message() }).to_string().into()
+}
+
+/// What the header `x-amzn-errortype` says of an error: the exception that AWS's clients raise.
+pub(crate) fn error_type(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::BadRequest
+        | ErrorClass::ContextLength
+        | ErrorClass::ContentFilter
+        | ErrorClass::TooLarge => "ValidationException",
+        ErrorClass::Unauthorized => "AccessDeniedException",
+        ErrorClass::NotFound => "ResourceNotFoundException",
+        ErrorClass::RateLimited => "ThrottlingException",
+        ErrorClass::QuotaExceeded => "ServiceQuotaExceededException",
+        ErrorClass::Overloaded | ErrorClass::Connect => "ServiceUnavailableException",
+        ErrorClass::Timeout => "ModelTimeoutException",
+        ErrorClass::UpstreamBroke | ErrorClass::Protocol | ErrorClass::Truncated => "ModelErrorException",
+        ErrorClass::UpstreamAuth | ErrorClass::Internal => "InternalServerException",
+    }
+}
+
+/// The exception of a stream: there are five.
+pub(super) fn exception(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::BadRequest
+        | ErrorClass::ContextLength
+        | ErrorClass::ContentFilter
+        | ErrorClass::TooLarge
+        | ErrorClass::Unauthorized
+        | ErrorClass::NotFound => "validationException",
+        ErrorClass::RateLimited | ErrorClass::QuotaExceeded => "throttlingException",
+        ErrorClass::Overloaded | ErrorClass::Connect => "serviceUnavailableException",
+        ErrorClass::UpstreamBroke | ErrorClass::Protocol | ErrorClass::Truncated | ErrorClass::Timeout => {
+            "modelStreamErrorException"
+        }
+        ErrorClass::UpstreamAuth | ErrorClass::Internal => "internalServerException",
     }
 }
 

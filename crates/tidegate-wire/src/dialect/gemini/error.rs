@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use bytes::Bytes;
+use serde_json::{Value, json};
 
+use super::put;
 use crate::{
     ErrorClass, WireError,
     dialect::openai_chat::{class_by_status, is_about_key, is_context_overflow},
@@ -63,6 +65,58 @@ fn retry_delay(error: &Value) -> Option<Duration> {
 
 fn details(error: &Value) -> impl Iterator<Item = &Value> {
     error.get("details").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Google's error body, for callers.
+pub(crate) fn encode_error(error: &WireError) -> Bytes {
+    json!({ "error": status_object(error) }).to_string().into()
+}
+
+/// `google.rpc.Status` as JSON, with the details that Google's clients act on.
+pub(super) fn status_object(error: &WireError) -> Value {
+    let mut details = Vec::new();
+    if let Some(code) = error.code() {
+        details.push(json!({
+            "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": code, "domain": "tidegate",
+        }));
+    }
+    if let Some(param) = error.param() {
+        let violation = json!({ "field": param, "description": error.message() });
+        details.push(json!({
+            "@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [violation],
+        }));
+    }
+    if let Some(wait) = error.retry_after() {
+        details.push(json!({
+            "@type": "type.googleapis.com/google.rpc.RetryInfo",
+            "retryDelay": format!("{}s", wait.as_secs_f64()),
+        }));
+    }
+    let mut status =
+        json!({ "code": error.status(), "message": error.message(), "status": status_name(error.class()) });
+    if !details.is_empty() {
+        put(&mut status, "details", details);
+    }
+    status
+}
+
+fn status_name(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::BadRequest
+        | ErrorClass::ContextLength
+        | ErrorClass::ContentFilter
+        | ErrorClass::TooLarge => "INVALID_ARGUMENT",
+        ErrorClass::Unauthorized => "UNAUTHENTICATED",
+        ErrorClass::NotFound => "NOT_FOUND",
+        ErrorClass::RateLimited | ErrorClass::QuotaExceeded => "RESOURCE_EXHAUSTED",
+        ErrorClass::Overloaded | ErrorClass::Connect => "UNAVAILABLE",
+        ErrorClass::Timeout => "DEADLINE_EXCEEDED",
+        ErrorClass::UpstreamAuth
+        | ErrorClass::UpstreamBroke
+        | ErrorClass::Protocol
+        | ErrorClass::Truncated
+        | ErrorClass::Internal => "INTERNAL",
+    }
 }
 
 /// A day, as for the header.

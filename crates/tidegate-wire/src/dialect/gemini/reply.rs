@@ -31,6 +31,8 @@ pub struct GeminiDecoder {
     running: Usage,
     /// The prompt was refused.
     blocked: bool,
+    /// A failure that a finish reason tells is a finish: the caller reads it for itself.
+    keeps_failures: bool,
     /// An [`Event::End`] or [`Event::Error`] was given; nothing may follow.
     over: bool,
 }
@@ -52,6 +54,11 @@ impl GeminiDecoder {
     /// A decoder for a request that asked for `choices` answers.
     pub fn new(choices: u32) -> Self {
         Self { expected: choices, ..Self::default() }
+    }
+
+    /// The same for a reply that its caller reads for itself: a failure that a finish reason tells is no error.
+    pub(crate) fn relayed(choices: u32) -> Self {
+        Self { expected: choices, keeps_failures: true, ..Self::default() }
     }
 
     fn chunk(&mut self, data: &[u8], events: &mut Vec<Event>) -> Result<(), WireError> {
@@ -136,7 +143,7 @@ impl GeminiDecoder {
     fn conclude(&mut self, events: &mut Vec<Event>) {
         let mut failure = None;
         for answer in &mut self.answers {
-            failure = failure.or(answer.conclude(events).err());
+            failure = failure.or(answer.conclude(self.keeps_failures, events).err());
         }
         if self.answers.is_empty() && self.blocked {
             events.push(Event::Finish { choice: 0, reason: FinishReason::ContentFilter });
@@ -250,7 +257,7 @@ impl Answer {
         events.push(Event::ToolCallArguments { choice: self.choice, index, fragment });
     }
 
-    fn conclude(&mut self, events: &mut Vec<Event>) -> Result<(), WireError> {
+    fn conclude(&mut self, keeps_failures: bool, events: &mut Vec<Event>) -> Result<(), WireError> {
         let choice = self.choice;
         self.close_call(events);
         if let Some(grounding) = self.grounding.take() {
@@ -271,7 +278,7 @@ impl Answer {
             "SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "LANGUAGE"
             | "MODEL_ARMOR" => FinishReason::ContentFilter,
             image if image.starts_with("IMAGE_") => FinishReason::ContentFilter,
-            failed if is_failure(failed) => return Err(self.failed(failed)),
+            failed if is_failure(failed) && !keeps_failures => return Err(self.failed(failed)),
             _ => FinishReason::Other(finish),
         };
         events.push(Event::Finish { choice, reason });

@@ -20,8 +20,13 @@ fn parsed(body: &str) -> Inbound {
 }
 
 fn relayed(body: &str, model: &str) -> String {
-    let shape =
-        crate::client::RelayShape { model, stream_options: true, rename_max_tokens: false, renames: &[] };
+    let shape = crate::client::RelayShape {
+        model,
+        stream_options: true,
+        rename_max_tokens: false,
+        renames: &[],
+        continued: None,
+    };
     String::from_utf8(parsed(body).relay_body(shape).to_vec()).unwrap()
 }
 

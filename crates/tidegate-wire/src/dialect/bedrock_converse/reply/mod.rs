@@ -42,6 +42,8 @@ pub struct ConverseDecoder {
     metered: bool,
     /// A failure told by the stop reason, held back until the usage that follows it is known (A15).
     failure: Option<WireError>,
+    /// A failure that a stop reason tells is a finish: the caller reads it for itself.
+    keeps_failures: bool,
     /// An [`Event::End`] or [`Event::Error`] was given; nothing may follow.
     over: bool,
 }
@@ -58,6 +60,11 @@ impl ConverseDecoder {
     /// A decoder for one reply.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same for a reply that its caller reads for itself: a failure that a stop reason tells is no error.
+    pub(crate) fn relayed() -> Self {
+        Self { keeps_failures: true, ..Self::default() }
     }
 
     fn event(&mut self, name: &str, payload: &[u8], events: &mut Vec<Event>) -> Result<(), WireError> {
@@ -174,6 +181,10 @@ impl ConverseDecoder {
         self.stopped = true;
         match finish_reason(stop.stop_reason) {
             Ok(reason) => events.push(Event::Finish { choice: CHOICE, reason }),
+            Err(failure) if self.keeps_failures => {
+                let told = failure.code().unwrap_or_default().to_owned();
+                events.push(Event::Finish { choice: CHOICE, reason: FinishReason::Other(told) });
+            }
             Err(failure) => self.failure = Some(failure),
         }
         self.conclude(events);
