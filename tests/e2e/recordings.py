@@ -91,7 +91,7 @@ def corpus() -> Path | None:
 
 @cache
 def recorded() -> tuple[Exchange, ...]:
-    """Every recorded chat, Messages, Converse and ConverseStream exchange; none where the corpus is absent."""
+    """Every recorded exchange of the APIs in `APIS`; none where the corpus is absent."""
     if not corpus():
         return ()
     return tuple(exchange for provider in HOSTS for exchange in _of_provider(provider))
@@ -116,6 +116,10 @@ def _exchange(provider: str, entry: dict, digest: dict, body: bytes) -> Exchange
         result = _anthropic(digest)
     elif provider in GOOGLE:
         result = _google(digest)
+    elif provider == "cohere":
+        result = _cohere(digest)
+    elif provider == "ollama":
+        result = _ollama(digest)
     else:
         result = _chat(digest)
     faithful = provider == "openai" and entry["status"] == 200 and entry["response_fidelity"] == "raw"
@@ -250,13 +254,45 @@ def _anthropic_usage(usage: dict) -> dict:
     return counts
 
 
+def _cohere(digest: dict) -> Result:
+    """The plan that goes before calls is reasoning, too; a call without arguments gets an empty object."""
+    answer = Answer(
+        text=digest["text"],
+        reasoning=(digest["tool_plan"] or "") + digest["thinking"],
+        tool_calls=[(call["name"], json.loads(call["arguments"] or "{}")) for call in digest["tool_calls"]],
+        tool_call_ids=[call["id"] for call in digest["tool_calls"]],
+        finish_reason=FINISH_REASONS[digest["finish_reason"]],
+    )
+    return Result(answers={0: answer}, usage=_cohere_usage(digest["usage"]))
+
+
+def _ollama(digest: dict) -> Result:
+    """No recorded chat has calls."""
+    answer = Answer(text=digest["text"], reasoning=digest["thinking"], finish_reason=digest["done_reason"])
+    prompt, completion = digest["usage"]["prompt_eval_count"], digest["usage"]["eval_count"]
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return Result(answers={0: answer}, usage=usage)
+
+
+def _cohere_usage(usage: dict) -> dict:
+    """The size of prompt and answer, not what is billed; pictures are counted beside the text."""
+    tokens = usage["tokens"]
+    prompt, completion = tokens["input_tokens"] + tokens.get("image_tokens", 0), tokens["output_tokens"]
+    counts = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    if "cached_tokens" in usage:
+        counts["prompt_tokens_details"] = {"cached_tokens": usage["cached_tokens"]}
+    if "reasoning_tokens" in tokens:
+        counts["completion_tokens_details"] = {"reasoning_tokens": tokens["reasoning_tokens"]}
+    return counts
+
+
 def _refused(provider: str, entry: dict, body: dict) -> Failure:
     """An upstream's refusal as the caller is to see it: class by status, the backend's own words and code.
 
     401 and 403 are about the gateway's key, not the caller's: they become 502, or a caller would doubt its own key, and
     the backend's words, which may show a part of that key, are not passed on.
     """
-    told = body if provider == "bedrock" else body["error"]
+    told = body if provider in ("bedrock", "cohere") else body["error"]
     status, kind = REFUSALS[entry["status"]]
     code = told.get("code")
     if provider == "bedrock":
@@ -268,6 +304,8 @@ def _refused(provider: str, entry: dict, body: dict) -> Failure:
         # It has types only; the codes are those of the gateway's classes.
         overflow = message.startswith("prompt is too long")
         code = "context_length_exceeded" if overflow else "model_not_found" if status == 404 else None
+    if provider == "cohere":
+        code = "context_length_exceeded" if told.get("error_type") == "TOO_MANY_TOKENS" else None
     if kind == "upstream_authentication_error":
         message = f"the backend refused the gateway's credentials (HTTP {entry['status']})"
     if provider in GOOGLE:
@@ -296,7 +334,7 @@ def simulated() -> tuple[Exchange, ...]:
     """Exchanges that the simulator makes up, for every backend."""
     return tuple(
         _simulated(host, name, scenario, streaming, answer, counts)
-        for host in ("openai", "azure", "azure-v1", "bedrock", "anthropic")
+        for host in ("openai", "azure", "azure-v1", "bedrock", "anthropic", "cohere", "ollama")
         for name, scenario, answer, counts in SCENARIOS
         for streaming in (True, False)
     )
@@ -304,8 +342,11 @@ def simulated() -> tuple[Exchange, ...]:
 
 def _simulated(host: str, name: str, scenario: str, streaming: bool, answer: dict, counts: dict) -> Exchange:
     answer = Answer(**answer)
-    if host in ("bedrock", "anthropic") and counts["reasoning"]:
-        # Converse and Messages show the reasoning itself; OpenAI's chat completions only count it.
+    if host == "ollama":
+        # A call comes in one piece, and counts for one token; what was cached is not said.
+        counts = counts | {"completion": counts["completion"] - 5 * len(answer.tool_calls), "cached": 0}
+    if host in ("bedrock", "anthropic", "cohere", "ollama") and counts["reasoning"]:
+        # These show the reasoning itself; OpenAI's chat completions only count it.
         answer.reasoning = SIMULATED_REASONING
     return Exchange(
         id=f"{host} {name} {'stream' if streaming else 'whole'}",
@@ -323,6 +364,11 @@ def _simulated_usage(host: str, prompt: int, completion: int, cached: int, reaso
     if host in ("bedrock", "anthropic"):
         details = {"prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": 0}}
         return usage | (details if cached or host == "anthropic" else {})
+    if host == "ollama":
+        return usage
+    if host == "cohere":
+        thought = {"completion_tokens_details": {"reasoning_tokens": reasoning}}
+        return usage | {"prompt_tokens_details": {"cached_tokens": cached}} | (thought if reasoning else {})
     return usage | {
         "prompt_tokens_details": {"cached_tokens": cached, "audio_tokens": 0},
         "completion_tokens_details": {
@@ -341,9 +387,11 @@ HOSTS = {
     "anthropic": ("anthropic",),
     "gemini": ("gemini",),
     "vertex": ("vertex_ai",),
+    "cohere": ("cohere",),
+    "ollama": ("ollama",),
 }
 GOOGLE = ("gemini", "vertex")
-APIS = ("chat", "converse", "converse-stream", "messages", "generateContent", "streamGenerateContent")
+APIS = ("chat", "converse", "converse-stream", "messages", "generateContent", "streamGenerateContent", "v2-chat", "api-chat")
 # A recording of two replies, one behind the other, which no backend sends.
 TWO_REPLIES = "anthropic/messages.payload.03-vercel-anthropic-tool-search-regex-1"
 FINISH_REASONS = {
@@ -353,6 +401,9 @@ FINISH_REASONS = {
     "max_tokens": "length",
     "guardrail_intervened": "content_filter",
     "content_filtered": "content_filter",
+    "COMPLETE": "stop",
+    "STOP_SEQUENCE": "stop",
+    "TOOL_CALL": "tool_calls",
 }
 # Status upstream: status and `error.type` for the caller.
 REFUSALS = {

@@ -15,7 +15,7 @@ import pytest
 from conftest import client_of
 from processes import KEY, Gateway, environment, until
 
-HOSTS = ("openai", "azure", "azure-v1", "bedrock", "anthropic", "gemini", "vertex_ai")
+HOSTS = ("openai", "azure", "azure-v1", "bedrock", "anthropic", "gemini", "vertex_ai", "cohere", "ollama")
 KILLS = 100
 WITHIN_MS = 50
 

@@ -13,7 +13,7 @@ from processes import KEY, PATIENCE_S, until
 from recordings import corpus, recorded
 from test_hang_up import WITHIN_MS, assert_line_of_a_caller_gone, backend_closed
 
-HOSTS = ("openai", "azure", "azure-v1", "bedrock", "anthropic")
+HOSTS = ("openai", "azure", "azure-v1", "bedrock", "anthropic", "cohere")
 TOOL = {
     "name": "tide_table",
     "description": "When the tide turns.",
@@ -41,12 +41,15 @@ def shown(message) -> list[tuple]:
 
 def expected(host: str) -> list[tuple]:
     # OpenAI's chat completions only count their reasoning.
-    thinking = [("thinking", " A tide gate is", SIGNATURE)] if host in ("bedrock", "anthropic") else []
+    signature = SIGNATURES.get(host)
+    thinking = [] if signature is None else [("thinking", " A tide gate is", signature)]
     return thinking + [("text", " A tide gate")] + [("tool_use", "tide_table", {"harbour": "Delfzijl"})] * 2
 
 
 SCENARIO = "tokens=3,reasoning=4,tools=2,prompt=30,cached=9"
 SIGNATURE = "RXhhbXBsZSBzaWduYXR1cmUgb2YgYSBzaW11bGF0ZWQgcmVhc29uaW5nIGJsb2Nr"
+# Cohere signs nothing.
+SIGNATURES = {"bedrock": SIGNATURE, "anthropic": SIGNATURE, "cohere": ""}
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -166,3 +169,58 @@ def test_a_recorded_message_is_relayed_byte_for_byte(gateway, tally, exchange):
 
 def index():
     return json.loads((corpus() / "anthropic" / "index.json").read_text())
+
+
+CLOUDS = {"bedrock": "bedrock/anthropic.claude-sim", "vertex_ai": "vertex_ai/claude-sim@20261122"}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("streaming", [False, True], ids=["whole", "stream"])
+def test_claude_in_another_cloud_is_called_by_its_own_api(client, cloud, streaming):
+    asked = request("anthropic", SCENARIO) | {"model": CLOUDS[cloud]}
+    if streaming:
+        with client.messages.stream(**asked) as stream:
+            message = stream.get_final_message()
+    else:
+        message = client.messages.create(**asked)
+    assert shown(message) == expected("anthropic")
+    usage = message.usage
+    assert (usage.input_tokens, usage.cache_read_input_tokens, usage.output_tokens) == (21, 9, 19)
+
+
+def test_bedrock_counts_tokens_of_claude(client):
+    asked = request("bedrock", "prompt=77") | {"model": "bedrock/us.anthropic.claude-sim"}
+    asked.pop("max_tokens")
+    assert client.messages.count_tokens(**asked).input_tokens == 77
+
+
+def invoked():
+    """Recorded replies of InvokeModel that are Anthropic's: name, whether streamed, digest."""
+    if not corpus():
+        return []
+    entries = json.loads((corpus() / "bedrock" / "index.json").read_text())
+    digests = json.loads((corpus() / "bedrock" / "expect.json").read_text())
+    # A guardrail's answer has a `message_delta` without usage, on which the client's own helper fails.
+    ours = [
+        entry
+        for entry in entries
+        if entry["api"].startswith("invoke")
+        and "blocks" in (digests.get(entry["id"]) or {})
+        and "guardrail" not in entry["features"]
+    ]
+    return [(entry["id"].split("/", 1)[1], entry["streaming"], digests[entry["id"]]) for entry in ours]
+
+
+@pytest.mark.parametrize(
+    ("name", "streaming", "digest"), invoked(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_a_recorded_reply_of_invoke_model_reaches_the_official_client(client, gateway, name, streaming, digest):
+    asked = {"model": f"bedrock/claude-replay:{name}", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
+    if streaming:
+        with client.messages.stream(**asked) as stream:
+            message = stream.get_final_message()
+    else:
+        message = client.messages.create(**asked)
+    assert "".join(block.text for block in message.content) == digest["text"]
+    assert message.stop_reason == digest["stop_reason"]
+    assert message.usage.output_tokens == digest["usage"]["output_tokens"]

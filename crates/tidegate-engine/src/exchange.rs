@@ -16,7 +16,7 @@ use pin_project_lite::pin_project;
 use tidegate_wire::{
     WireError,
     auth::{self, Credential},
-    http1::RequestHead,
+    http1::{HeadReader, RequestHead},
     outbound::Outbound,
     reply::Reply,
 };
@@ -92,13 +92,16 @@ impl Engine {
         }
     }
 
-    async fn send(
+    /// The reply's head may be a refusal's. A request that asks for another protocol goes out on an HTTP/1.1 connection of its own, and
+    /// 101 is its success.
+    pub(crate) async fn send(
         &self,
         target: &Target,
         outbound: &mut Outbound,
         alarm: &mut Alarm,
         meter: &mut Meter,
     ) -> Result<(Head, Body), Failure> {
+        let upgrade = outbound.asks_for_upgrade();
         let mut lent = None;
         match &target.credentials {
             Credentials::Static(credential) => authenticate(outbound, credential)?,
@@ -114,21 +117,24 @@ impl Engine {
         }
         let agent = HeaderValue::from_static(USER_AGENT);
         outbound.headers.entry(header::USER_AGENT).or_insert(agent);
-        let mut fresh = false;
+        let mut fresh = upgrade;
+        let version = if upgrade { HttpVersion::Http1 } else { target.http };
         loop {
             let pooled = if fresh { None } else { self.pooled(target) };
             let connection = match pooled {
                 Some(connection) => connection,
-                None => timed(alarm, Box::pin(self.open(target))).await?,
+                None => timed(alarm, Box::pin(self.open(target, version))).await?,
             };
             alarm.set(Clock::ResponseHeaders, Instant::now(), target.clocks.response_headers);
-            meter.sent(true);
+            // What is only asked for uses nothing yet.
+            meter.sent(!upgrade);
             let sent = match connection {
                 Connection::H1(connection) => {
                     fresh = connection.is_used();
                     let head = self.h1_head(&target.origin, outbound);
                     let home = Home { pool: self.inner.pool.clone(), origin: target.origin.clone() };
-                    timed(alarm, connection.send(head, outbound.body.clone(), home)).await?
+                    let reader = if upgrade { HeadReader::of_upgrade() } else { HeadReader::default() };
+                    timed(alarm, connection.send(head, outbound.body.clone(), home, reader)).await?
                 }
                 Connection::H2(handle) => {
                     fresh = handle.is_used();
@@ -173,8 +179,8 @@ impl Engine {
         if target.http == HttpVersion::Http2 { None } else { pool.take(&target.origin).map(Connection::H1) }
     }
 
-    async fn open(&self, target: &Target) -> Result<Connection, WireError> {
-        let connection = self.inner.connector.connect(&target.origin, target.http).await?;
+    async fn open(&self, target: &Target, version: HttpVersion) -> Result<Connection, WireError> {
+        let connection = self.inner.connector.connect(&target.origin, version).await?;
         if let Connection::H2(handle) = &connection {
             self.inner.pool.share(&target.origin, handle.pooled());
         }
@@ -196,7 +202,7 @@ impl Engine {
         for (name, value) in &outbound.headers {
             head.field(name, value);
         }
-        head.finish(outbound.body.len())
+        if outbound.asks_for_upgrade() { head.finish_upgrade() } else { head.finish(outbound.body.len()) }
     }
 }
 
@@ -205,9 +211,9 @@ fn authenticate(outbound: &mut Outbound, credential: &Credential) -> Result<(), 
 }
 
 /// A failure before the head of a reply, and the deadline that caused it, if one did.
-struct Failure {
-    error: WireError,
-    clock: Option<Clock>,
+pub(crate) struct Failure {
+    pub(crate) error: WireError,
+    pub(crate) clock: Option<Clock>,
 }
 
 impl From<WireError> for Failure {
@@ -248,7 +254,7 @@ impl<T, F: Future<Output = Result<T, WireError>>> Future for Timed<'_, F> {
 }
 
 /// Reads what a backend says along with an error status. A body that stalls or breaks off does not hide the status.
-async fn refusal(target: &Target, head: Head, mut body: Body, alarm: &mut Alarm) -> Failure {
+pub(crate) async fn refusal(target: &Target, head: Head, mut body: Body, alarm: &mut Alarm) -> Failure {
     alarm.set(Clock::Idle, Instant::now(), REFUSAL_TIME);
     let mut said = Vec::new();
     while said.len() < REFUSAL_BYTES {

@@ -9,7 +9,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, StatusCode, header};
 use ipnet::IpNet;
-use tidegate_wire::{ErrorClass, WireError, http1::RequestHead};
+use tidegate_wire::{
+    ErrorClass, WireError,
+    http1::{HeadReader, RequestHead},
+};
 use url::{Host, Url};
 
 use crate::{
@@ -100,7 +103,7 @@ impl Fetcher {
         head.field(&header::ACCEPT, &http::HeaderValue::from_static("*/*"));
         head.field(&header::CONNECTION, &http::HeaderValue::from_static("close"));
         let home = Home { pool: self.pool.clone(), origin };
-        let sent = connection.send(head.finish(0), Bytes::new(), home).await;
+        let sent = connection.send(head.finish(0), Bytes::new(), home, HeadReader::default()).await;
         let (head, body) = sent
             .map_err(|error| from_backend(&authority, &error))?
             .map_err(|_| refused(format!("{authority} closed the connection")))?;

@@ -3,7 +3,8 @@
 //! [`Engine::start`] takes what `tidegate-wire` prepared, connects or takes a pooled connection, signs, sends, and waits for
 //! the response head; [`Exchange`] is the reply and owns the connection. Dropping either one closes the backend: an
 //! HTTP/1.1 socket is closed before the drop returns, an HTTP/2 stream is reset. The [`Meter`] inside settles the call from its
-//! own `Drop`, after the connection is gone, exactly once.
+//! own `Drop`, after the connection is gone, exactly once. [`Engine::open_session`] does the same for a session over
+//! WebSocket, and [`Session`] is its backend's side.
 //!
 //! No vendor is named here but where credentials come from, and no lock is held across an await. Nothing is spawned on the
 //! request path, with two exceptions that belong to no one call: the driver of a shared HTTP/2 connection
@@ -19,6 +20,7 @@ mod exchange;
 mod fetch;
 mod meter;
 mod pool;
+mod session;
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,6 +34,7 @@ pub use exchange::Exchange;
 pub use fetch::{FetchRules, Fetched, Fetcher};
 pub use meter::{CallRecord, Cause, HangUp, Meter, Outcome, Provenance, Recorder};
 pub use pool::Origin;
+pub use session::{Ended, Received, Session};
 
 /// Connections and the means to make them. Cheap to clone; clones share the pool.
 ///

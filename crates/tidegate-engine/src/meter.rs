@@ -13,7 +13,12 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use tidegate_wire::{WireError, host::AbortBilling, hub::Usage, reply::Progress};
+use tidegate_wire::{
+    WireError,
+    host::AbortBilling,
+    hub::{BYTES_PER_TOKEN, Usage},
+    reply::Progress,
+};
 
 use crate::clocks::Clock;
 
@@ -323,6 +328,11 @@ impl Meter {
         self.sent = sent;
     }
 
+    /// Notes what a session's caller has said so far, where the request itself says nothing.
+    pub(crate) fn asked_bytes(&mut self, bytes: u64) {
+        self.request_bytes = bytes;
+    }
+
     /// Notes the status that the caller gets.
     pub fn status(&mut self, status: u16) {
         self.edit(|record| record.status = status);
@@ -444,6 +454,3 @@ fn settle_usage(record: &mut CallRecord, progress: Option<Progress>, may_guess: 
 
 /// What logs and records say of a caller that left before it got a status; never sent.
 const CLIENT_CLOSED_REQUEST: u16 = 499;
-
-/// Rule of thumb for text in the languages that models see most; a tokenizer takes its place where one is at hand.
-const BYTES_PER_TOKEN: u64 = 4;

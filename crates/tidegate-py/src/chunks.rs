@@ -41,7 +41,9 @@ impl Chunks {
             created: now(),
             model: origin.model.to_string(),
             include_usage: origin.include_usage,
-            signs_reasoning: row(origin.provider).is_some_and(|row| row.dialect != Dialect::OpenaiChat),
+            signs_reasoning: row(origin.provider).is_some_and(|row| {
+                !matches!(row.dialect, Dialect::OpenaiChat | Dialect::CohereChat | Dialect::Ollama)
+            }),
             common: None,
             extras: Vec::new(),
             begun: Vec::new(),

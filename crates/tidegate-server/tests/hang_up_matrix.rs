@@ -21,7 +21,7 @@ use std::{collections::HashSet, time::Duration};
 use records::Records;
 use sockets::open_sockets;
 use tidegate_engine::{CallRecord, Outcome, Provenance};
-use tidegate_server::probe::{self, Cell, Embedded, Gateway as _, Phase, Plan, Report, Surface};
+use tidegate_server::probe::{self, Cell, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Surface};
 
 #[test]
 fn every_backend_stops_in_every_phase_for_every_hang_up_and_is_settled_once() {
@@ -33,9 +33,11 @@ fn every_backend_stops_in_every_phase_for_every_hang_up_and_is_settled_once() {
     let mut cells = probe(&mut gateway, others, &records);
     cells.extend(probe(&mut gateway, &[*last], &records));
 
-    // The dialects of every backend in every phase; of what else callers use, as many as there are to be cut off.
-    let phases = 5 * 6 * 10 + 10 + 2 * 3 + 8 + 8 + 10;
-    assert_eq!(cells.len(), phases * 6 * 2, "the whole matrix");
+    // The dialects of every backend in every phase; sessions: HTTP/1.1 only, two backends, no HTTP/2 hang-up, and a goodbye where it
+    // can be said; of what else callers use, as many as there are to be cut off.
+    let (calls, sessions) = (5 * 10 * 6 * 9 * 2, 2 * (10 * 4 + 7));
+    let operations = (10 + 2 * 3 + 8 + 8 + 10) * 6 * 2;
+    assert_eq!(cells.len(), calls + sessions + operations, "the whole matrix");
     let report = Report { cells, took: Duration::ZERO };
     println!(
         "{} calls in {} cells: hang-up to backend closed p50 {} µs, p99 {} µs, max {} µs",
@@ -93,13 +95,23 @@ fn judge(cell: &Cell, records: &[CallRecord]) -> Vec<String> {
     };
     check(records.len() == cell.calls(), "one record for each call");
     for record in records {
-        check(record.outcome == Outcome::ClientGone, "the outcome is client_gone");
         check(record.error.is_none(), "a hang-up is nobody's error");
-        check(record.hang_up_to_closed.is_some_and(|took| took < PATIENCE), "the time to the close is known");
         let passed = cell.surface() == Surface::PassThrough;
         check(passed || record.model.starts_with(cell.backend()), "the record is the cell's");
         check(!passed || record.host == cell.backend(), "the record is the cell's");
-        let sent = cell.phase() != Phase::Connecting;
+        if cell.phase() == Phase::IdleSession && cell.hang_up() == HangUp::Goodbye {
+            check(
+                record.outcome == Outcome::Complete,
+                "who says goodbye with nothing under way has finished",
+            );
+        } else {
+            check(record.outcome == Outcome::ClientGone, "the outcome is client_gone");
+            let known = record.hang_up_to_closed.is_some_and(|took| took < PATIENCE);
+            check(known, "the time to the close is known");
+        }
+        // A session uses something once its model is asked.
+        let is_session = cell.surface() == Surface::Realtime;
+        let sent = if is_session { cell.phase().has_reply() } else { cell.phase() != Phase::Connecting };
         let answered = cell.phase().has_reply() && cell.phase() != Phase::BeforeFirstToken;
         let provenance = match cell.backend() {
             _ if !sent => Provenance::None,
@@ -111,6 +123,9 @@ fn judge(cell: &Cell, records: &[CallRecord]) -> Vec<String> {
                 record.provenance
             }
             "anthropic" if cell.phase().has_reply() => Provenance::Partial,
+            probe::CLAUDE_ON_BEDROCK if cell.surface() == Surface::Messages && cell.phase().has_reply() => {
+                Provenance::Partial
+            }
             // Its chunks say what there is so far.
             "gemini" if answered => Provenance::Partial,
             _ => Provenance::Estimated,

@@ -18,9 +18,10 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::control;
 use crate::journal::{Call, ClosedHow, Phase, Settled};
-use crate::plan::Head;
+use crate::plan::{Head, Plan};
 use crate::play::{End, Outlet, play};
 use crate::provider::Order;
+use crate::realtime;
 use crate::simulator::Context;
 use crate::socket::{Tcp, Transport, closed_by};
 
@@ -77,6 +78,9 @@ impl Connection {
         let call = context.journal.begin("1.1", accepted_ns);
         let order = Order::take(parts, &context.scenario);
         order.note(&call);
+        if order.is_realtime() {
+            return self.session(parts, order, call).await;
+        }
         let body = match self.body(parts, &order, &call).await {
             Ok(body) => body,
             Err(Stop::Closed(how)) => {
@@ -99,6 +103,40 @@ impl Connection {
                 None
             }
         }
+    }
+
+    /// Serves a session over WebSocket, or refuses it. `None` if the connection must close.
+    async fn session(&mut self, parts: &Parts, order: Order, call: Call) -> Option<Settled> {
+        let script = match (realtime::switching(&parts.headers), order.session(&call)) {
+            (Some(head), Ok(script)) => Ok((head, script)),
+            (_, Err(plan)) => Err(plan),
+            (None, Ok(_)) => Err(Box::new(Plan::prompt_answer(Head::new(426, "text/plain"), ""))),
+        };
+        let (head, script) = match script {
+            Ok(accepted) => accepted,
+            Err(plan) => return play(&plan, self, &call).await.ok().map(|_| call.complete()),
+        };
+        call.rest();
+        tokio::select! {
+            biased;
+            how = self.tcp.closed() => {
+                call.closed(how);
+                return None;
+            }
+            () = tokio::time::sleep(script.headers_delay()) => {}
+        }
+        if let Err(how) = self.write_all(head.as_bytes()).await {
+            call.closed(how);
+            return None;
+        }
+        call.update(|seen| {
+            seen.headers_ns = Some(crate::clock::monotonic_ns());
+            seen.status = Some(101);
+        });
+        call.rest();
+        let tcp = self.tcp.clone();
+        realtime::serve(&mut self.transport, &tcp, &mut self.read, script, &call).await;
+        None
     }
 
     async fn control(&mut self, parts: &Parts, context: &Context) -> Result<(), Stop> {

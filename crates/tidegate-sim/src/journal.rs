@@ -100,6 +100,10 @@ pub enum Backend {
     Anthropic,
     /// Gemini, on AI Studio or Vertex AI.
     Gemini,
+    /// Cohere.
+    Cohere,
+    /// Ollama's own API.
+    Ollama,
     /// A listener that accepts and never answers, or a TLS handshake that never completed.
     Connecting,
     /// None of the paths.
@@ -141,6 +145,8 @@ pub enum ClosedHow {
     H2Reset(u32),
     /// The HTTP/2 connection went away under the stream.
     H2Lost,
+    /// A WebSocket close frame with this code; 1005 without one.
+    Goodbye(u16),
 }
 
 impl fmt::Display for ClosedHow {
@@ -150,6 +156,7 @@ impl fmt::Display for ClosedHow {
             Self::Rst => f.write_str("rst"),
             Self::H2Reset(code) => write!(f, "h2_reset_{code}"),
             Self::H2Lost => f.write_str("h2_lost"),
+            Self::Goodbye(code) => write!(f, "close_{code}"),
         }
     }
 }

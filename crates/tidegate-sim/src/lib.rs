@@ -1,11 +1,12 @@
-//! Simulated backends: OpenAI, Azure OpenAI, Amazon Bedrock, Anthropic and Gemini endpoints, faithful to the byte in framing and headers,
+//! Simulated backends: OpenAI, Azure OpenAI, Amazon Bedrock, Anthropic, Gemini, Cohere and Ollama endpoints, faithful to the byte in framing and headers,
 //! with every fault that a [`Scenario`] can ask for, and with an exact record of when and how their caller closed.
 //!
 //! Used in-process by tests, by the demo and by the probe, and behind `tidegate sim`. It never connects to anything, never
 //! checks a secret, and knows nothing of the gateway: what it sees of a caller is what a real backend would see, except
 //! that it writes it down ([`Observation`], on the machine's monotonic clock).
 //!
-//! A call travels: `simulator` (accept, TLS, which HTTP) → `http1` or `http2` (request, and the outlet of `play`) →
+//! A call travels: `simulator` (accept, TLS, which HTTP) → `http1` or `http2` (request, and the outlet of `play`; `realtime` for
+//! a session) →
 //! `provider` (whose path, what is asked, the `plan` of the answer) → `play` (delays, faults, the watch on the peer) →
 //! `journal`.
 //!
@@ -31,6 +32,7 @@ mod journal;
 mod plan;
 mod play;
 mod provider;
+mod realtime;
 mod replay;
 mod scenario;
 mod simulator;

@@ -2,7 +2,7 @@
 //!
 //! A recording is chosen by the model's (or deployment's) name: its id (`azure/chat.stream.01-...`), the id without the
 //! provider, or the part of that before the first hyphen where only one recording has it (`chat.stream.01`), each with or
-//! without `replay:` in front. Status, recorded headers and body bytes are the provider's; the pieces that a stream is
+//! without `replay:` and whatever else in front. Status, recorded headers and body bytes are the provider's; the pieces that a stream is
 //! written in are its frames, or arbitrary ones if the scenario gives a `split` seed. What the request says is not looked
 //! at beyond its path, its credential and the model.
 
@@ -73,7 +73,7 @@ impl Replay {
     }
 
     pub(crate) fn plan(&self, backend: Backend, model: &str, scenario: &Scenario) -> Option<Plan> {
-        let name = model.strip_prefix("replay:").unwrap_or(model);
+        let name = model.rsplit_once("replay:").map_or(model, |(_, name)| name);
         let recording = self.recordings.get(*self.names.get(&(backend, name.to_owned()))?)?;
         Some(recording.plan(scenario.clone()))
     }
@@ -125,6 +125,7 @@ impl Recording {
             Some("eventstream") => ("application/vnd.amazon.eventstream", eventstream_frames(&body)),
             Some("sse") => ("text/event-stream; charset=utf-8", sse_frames(&body)),
             _ if payload_only && !document => ("text/event-stream; charset=utf-8", sse_frames(&body)),
+            Some("ndjson") => ("application/x-ndjson", lines(&body)),
             _ => ("application/json", Vec::new()),
         };
         let mut headers: Vec<(String, String)> = entry
@@ -175,9 +176,9 @@ fn stream(pieces: Vec<Bytes>) -> Body {
 }
 
 /// Puts back the SSE framing of a stream that was recorded as one JSON document per line.
-/// As this backend frames its events: with their type on a line of their own, with `[DONE]` behind them, or with neither.
+/// As this backend frames its events: with their type on a line of their own, with `[DONE]` behind them, with both or with neither.
 fn framed(lines: &[u8], backend: Backend, responses: bool) -> Bytes {
-    let named = responses || backend == Backend::Anthropic;
+    let named = responses || matches!(backend, Backend::Anthropic | Backend::Cohere);
     let mut body = Vec::with_capacity(lines.len() + 1024);
     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && *line != b"[DONE]") {
         if named {
@@ -188,7 +189,7 @@ fn framed(lines: &[u8], backend: Backend, responses: bool) -> Bytes {
         body.extend_from_slice(line);
         body.extend_from_slice(b"\n\n");
     }
-    if !named && backend != Backend::Gemini {
+    if !matches!(backend, Backend::Anthropic | Backend::Gemini) {
         body.extend_from_slice(b"data: [DONE]\n\n");
     }
     Bytes::from(body)
@@ -206,6 +207,11 @@ fn sse_frames(body: &Bytes) -> Vec<Bytes> {
     }
     frames.extend((start < body.len()).then(|| body.slice(start..)));
     frames
+}
+
+/// Cuts behind each line.
+fn lines(body: &Bytes) -> Vec<Bytes> {
+    body.split_inclusive(|byte| *byte == b'\n').map(|line| body.slice_ref(line)).collect()
 }
 
 /// Cuts by the frames' own lengths; what does not add up is the last piece.
@@ -241,15 +247,17 @@ fn naming(path: &Path, error: impl std::fmt::Display) -> io::Error {
     io::Error::other(format!("{}: {error}", path.display()))
 }
 
-const PROVIDERS: [(&str, Backend); 6] = [
+const PROVIDERS: [(&str, Backend); 8] = [
     ("openai", Backend::Openai),
     ("azure", Backend::Azure),
     ("bedrock", Backend::Bedrock),
     ("anthropic", Backend::Anthropic),
     ("gemini", Backend::Gemini),
     ("vertex", Backend::Gemini),
+    ("cohere", Backend::Cohere),
+    ("ollama", Backend::Ollama),
 ];
-const APIS: [&str; 7] = [
+const APIS: [&str; 11] = [
     "chat",
     "responses",
     "converse",
@@ -257,6 +265,10 @@ const APIS: [&str; 7] = [
     "messages",
     "generateContent",
     "streamGenerateContent",
+    "v2-chat",
+    "api-chat",
+    "invoke",
+    "invoke-with-response-stream",
 ];
 /// Headers of the recorded connection, not of the answer: the body is stored without its content coding.
 const FRAMING: [&str; 5] =

@@ -45,6 +45,8 @@ pub struct Scenario {
     pub truncate: Option<u32>,
     /// End the HTTP body properly, but without the dialect's last events, after this many tokens.
     pub eof: Option<u32>,
+    /// Realtime: the code of the close frame that `eof` sends; unset: 1000.
+    pub close: Option<u16>,
     /// TCP RST (HTTP/2: `RST_STREAM(INTERNAL_ERROR)`) after this many tokens.
     pub reset: Option<u32>,
     /// Send each frame in pieces of this many bytes; 0 means whole.
@@ -185,6 +187,7 @@ impl Scenario {
             "exception" => self.exception = Some(value.to_owned()),
             "truncate" => self.truncate = Some(number(value)?),
             "eof" => self.eof = Some(number(value)?),
+            "close" => self.close = Some(value.parse().ok()?),
             "reset" => self.reset = Some(number(value)?),
             "malformed" => self.malformed = Some(number(value)?),
             "finish" => self.finish = Some(value.to_owned()),
@@ -214,6 +217,7 @@ impl Default for Scenario {
             exception: None,
             truncate: None,
             eof: None,
+            close: None,
             reset: None,
             trickle: 0,
             trickle_delay: Duration::ZERO,

@@ -22,6 +22,10 @@ fn own() -> PathBuf {
 fn path_for(id: &str) -> String {
     let name = id.replace(['/', ':'], "%2F");
     match id {
+        _ if id.starts_with("bedrock/invoke-with-response-stream") => {
+            format!("/model/claude-replay:{name}/invoke-with-response-stream")
+        }
+        _ if id.starts_with("bedrock/invoke") => format!("/model/claude-replay:{name}/invoke"),
         _ if id.starts_with("bedrock/converse-stream") => format!("/model/{name}/converse-stream"),
         _ if id.starts_with("bedrock/") => format!("/model/{name}/converse"),
         _ if is_google(id) && id.contains("/stream") && !id.contains(".unary.") => {
@@ -31,6 +35,8 @@ fn path_for(id: &str) -> String {
         _ if id.starts_with("azure/") => {
             format!("/openai/deployments/{name}/chat/completions?api-version=2024-10-21")
         }
+        _ if id.starts_with("cohere/") => "/v2/chat".to_owned(),
+        _ if id.starts_with("ollama/") => "/api/chat".to_owned(),
         _ if id.starts_with("anthropic/") => "/v1/messages".to_owned(),
         _ => "/v1/chat/completions".to_owned(),
     }
@@ -43,6 +49,9 @@ fn is_google(id: &str) -> bool {
 fn body_for(id: &str) -> String {
     if is_google(id) {
         return r#"{"contents":[{"parts":[{"text":"Hi"}]}]}"#.to_owned();
+    }
+    if id.starts_with("bedrock/invoke") {
+        return r#"{"anthropic_version":"bedrock-2023-05-31","messages":[]}"#.to_owned();
     }
     if id.starts_with("bedrock/") { BEDROCK.to_owned() } else { STREAM.replace("gpt-4o-mini", id) }
 }

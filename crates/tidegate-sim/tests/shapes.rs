@@ -382,3 +382,92 @@ async fn responses_are_numbered_and_told_whole_at_their_end() {
     let again = exchange(sim.address(), &get(&format!("{kept}?stream=true"))).await;
     assert!(again.text().ends_with("}\n\n") && again.text().contains("event: response.completed"));
 }
+
+#[tokio::test]
+async fn cohere_ends_its_message_with_the_finish_reason_and_both_counts() {
+    let sim = sim();
+    let body = r#"{"model":"command-a-03-2025","stream":true,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let scenario = "tokens=3,reasoning=2,tools=1,prompt=11,cached=4";
+    let answer = exchange(sim.address(), &request("/v2/chat", scenario, body)).await;
+    assert!(answer.body.ends_with(b"\n\ndata: [DONE]\n\n"));
+    let events = answer.events();
+    let kinds: Vec<&str> = events.iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!((kinds[0], kinds.last()), ("message-start", Some(&"message-end")));
+    let pieces =
+        |path: &str| -> String { events.iter().filter_map(|event| event.pointer(path)?.as_str()).collect() };
+    assert_eq!(pieces("/delta/message/content/text"), " A tide gate");
+    assert_eq!(pieces("/delta/message/content/thinking"), " A tide");
+    assert_eq!(pieces("/delta/message/tool_calls/function/arguments"), r#"{"harbour":"Delfzijl"}"#);
+    let ending = &events.last().unwrap()["delta"];
+    assert_eq!(ending["finish_reason"], "TOOL_CALL");
+    assert_eq!(
+        ending["usage"]["tokens"],
+        serde_json::json!({"input_tokens":11,"output_tokens":11,"reasoning_tokens":2})
+    );
+    assert_eq!(
+        (&ending["usage"]["billed_units"]["input_tokens"], &ending["usage"]["cached_tokens"]),
+        (&6.into(), &4.into())
+    );
+    let whole =
+        exchange(sim.address(), &request("/v2/chat", scenario, &body.replace("true", "false"))).await.json();
+    assert_eq!(whole["usage"], ending["usage"]);
+    assert_eq!(whole["message"]["content"][1]["text"], " A tide gate");
+    let refused = exchange(sim.address(), &request("/v2/chat", "error=429", body)).await;
+    assert_eq!((refused.status, refused.json()["message"].is_string()), (429, true));
+}
+
+#[tokio::test]
+async fn ollama_writes_a_line_for_each_piece_and_counts_on_the_last() {
+    let sim = sim();
+    let body = r#"{"model":"qwen3","messages":[{"role":"user","content":"Hi"}]}"#;
+    let scenario = "tokens=3,reasoning=2,tools=1,prompt=11";
+    let answer = exchange(sim.address(), &request("/api/chat", scenario, body)).await;
+    assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
+    let lines: Vec<Value> = answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2 + 3 + 1 + 1, "a stream unless told otherwise");
+    let pieces =
+        |name: &str| -> String { lines.iter().filter_map(|line| line["message"][name].as_str()).collect() };
+    assert_eq!((pieces("content").as_str(), pieces("thinking").as_str()), (" A tide gate", " A tide"));
+    assert_eq!(lines[5]["message"]["tool_calls"][0]["function"]["arguments"]["harbour"], "Delfzijl");
+    let done: Vec<bool> = lines.iter().filter_map(|line| line["done"].as_bool()).collect();
+    assert_eq!(done, [false, false, false, false, false, false, true]);
+    assert_eq!((&lines[6]["prompt_eval_count"], &lines[6]["eval_count"]), (&11.into(), &6.into()));
+    let plain = body.replace(r#""messages""#, r#""stream":false,"messages""#);
+    let whole = exchange(sim.address(), &request("/api/chat", scenario, &plain)).await.json();
+    assert_eq!((&whole["message"]["content"], &whole["done"]), (&" A tide gate".into(), &true.into()));
+    let keyless = exchange(sim.address(), &request_with("/api/chat", "accept: */*", &plain)).await;
+    assert_eq!(keyless.status, 200);
+    let wrong =
+        exchange(sim.address(), &request_with("/api/chat", "authorization: Bearer bad", &plain)).await;
+    assert_eq!((wrong.status, wrong.json()), (401, serde_json::json!({"error":"Unauthorized"})));
+}
+
+#[tokio::test]
+async fn invoke_model_has_anthropics_own_document_events_and_count() {
+    let sim = sim();
+    let body = r#"{"anthropic_version":"bedrock-2023-05-31","max_tokens":9,"messages":[{"role":"user","content":"[sim tokens=3,prompt=11]"}]}"#;
+    let path = "/model/anthropic.claude-v2/invoke";
+    let whole = exchange(sim.address(), &request(path, "", body)).await;
+    assert_eq!(whole.header("x-amzn-bedrock-input-token-count"), Some("11"));
+    assert_eq!(whole.json()["content"][0]["text"], " A tide gate");
+    let stream = exchange(sim.address(), &request(&format!("{path}-with-response-stream"), "", body)).await;
+    assert_eq!(stream.header("content-type"), Some("application/vnd.amazon.eventstream"));
+    let text = String::from_utf8_lossy(&stream.body).into_owned();
+    let chunks = text.split(r#"{"bytes":""#).skip(1).filter_map(|rest| rest.split('"').next());
+    let events: Vec<Value> = chunks
+        .map(|chunk| serde_json::from_slice(&aws_smithy_types::base64::decode(chunk).unwrap()).unwrap())
+        .collect();
+    let said: String = events.iter().filter_map(|event| event["delta"]["text"].as_str()).collect();
+    assert_eq!(said, " A tide gate");
+    assert_eq!(events.last().unwrap()["amazon-bedrock-invocationMetrics"]["inputTokenCount"], 11);
+    let inside =
+        format!(r#"{{"input":{{"invokeModel":{{"body":"{}"}}}}}}"#, aws_smithy_types::base64::encode(body));
+    let count =
+        exchange(sim.address(), &request("/model/anthropic.claude-v2/count-tokens", "", &inside)).await;
+    assert_eq!(count.json(), serde_json::json!({"inputTokens":11}));
+    let extra = body.replace("\"max_tokens\"", "\"stream\":true,\"max_tokens\"");
+    assert_eq!(exchange(sim.address(), &request(path, "", &extra)).await.status, 400);
+    let vertex = "/v1/projects/p/locations/global/publishers/anthropic/models/claude-opus-5:streamRawPredict";
+    let events = exchange(sim.address(), &request(vertex, "", &extra)).await.events();
+    assert_eq!(events.last().unwrap()["type"], "message_stop");
+}

@@ -237,3 +237,19 @@ fn those_who_can_be_held_to_one_call_are_asked_to() {
         true
     );
 }
+
+#[test]
+fn backends_that_call_as_many_tools_as_they_like_are_read_as_if_they_called_one() {
+    let tools = json!([{"type": "function", "function": {"name": "tide", "parameters": {"type": "object"}}}]);
+    for (host, model) in
+        [("cohere", "command-a-03-2025"), ("ollama", "qwen3"), ("vertex_ai", "gemini-3-flash")]
+    {
+        let asked = |parallel: bool| json!({"tools": tools.clone(), "parallel_tool_calls": parallel});
+        assert!(prepared(host, model, asked(false)).plan.emulation.one_call, "{host}");
+        assert!(!prepared(host, model, asked(true)).plan.emulation.one_call, "{host}");
+    }
+    // Claude can be told, wherever it is.
+    let claude = json!({"tools": tools, "parallel_tool_calls": false});
+    let body = sent("vertex_ai", "claude-opus-4-5@20251101", claude);
+    assert_eq!(body["tool_choice"]["disable_parallel_tool_use"], true);
+}

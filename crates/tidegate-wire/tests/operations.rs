@@ -230,3 +230,31 @@ fn recorded_completions_go_through_byte_for_byte_and_are_counted() {
         }
     }
 }
+
+/// Neither a model that chat reaches by the Responses API nor a host's own API of chat makes them another operation.
+#[test]
+fn legacy_completions_are_asked_of_their_own_path_everywhere() {
+    for (host, base, model, expected) in [
+        ("openai", None, "gpt-5.3-codex", "https://api.openai.com/v1/completions"),
+        ("ollama", None, "qwen", "http://localhost:11434/v1/completions"),
+        ("ollama", Some("http://localhost:11434/api"), "qwen", "http://localhost:11434/v1/completions"),
+        ("jina_ai", None, "m", "https://api.jina.ai/v1/completions"),
+    ] {
+        let outside = Outside { operation: Operation::Complete, ..Outside::of(ClientDialect::OpenaiChat) };
+        let body = r#"{"model":"m","prompt":"The tide","max_tokens":5}"#;
+        let inbound = Inbound::read(outside, body.into()).unwrap();
+        let prepared =
+            row(host).unwrap().endpoint(base, None, None).unwrap().prepare(&inbound, model).unwrap();
+        assert_eq!(prepared.outbound.uri, expected);
+        let sent = serde_json::from_slice::<Value>(&prepared.outbound.body).unwrap();
+        assert_eq!((&sent["model"], &sent["prompt"]), (&model.into(), &"The tide".into()));
+        assert_eq!(sent["max_tokens"], 5, "its name is not that of chat's");
+    }
+    for host in ["anthropic", "gemini", "cohere"] {
+        let outside = Outside { operation: Operation::Complete, ..Outside::of(ClientDialect::OpenaiChat) };
+        let inbound = Inbound::read(outside, r#"{"model":"m","prompt":"The tide"}"#.into()).unwrap();
+        let endpoint = row(host).unwrap().endpoint(None, None, None).unwrap();
+        let refused = endpoint.prepare(&inbound, "m").err().unwrap();
+        assert_eq!(refused.code(), Some("unsupported_operation"), "{host}");
+    }
+}

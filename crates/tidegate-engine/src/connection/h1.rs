@@ -65,7 +65,7 @@ impl H1Connection {
         self.used
     }
 
-    /// Sends a request and waits for the head of the reply.
+    /// Sends a request and waits for the head of the reply, which `reader` reads.
     ///
     /// # Cancel safety
     /// Dropping the future closes the connection.
@@ -74,11 +74,11 @@ impl H1Connection {
         head: Vec<u8>,
         body: Bytes,
         home: Home,
+        mut reader: HeadReader,
     ) -> impl Future<Output = Result<Result<(Head, Body), Unsent>, WireError>> {
         self.busy = true;
         self.outgoing = Outgoing { head, sent: 0, body, refused: false };
         async move {
-            let mut reader = HeadReader::default();
             let Some(head) = std::future::poll_fn(|cx| self.poll_head(cx, &mut reader)).await? else {
                 return Ok(Err(Unsent));
             };
@@ -112,6 +112,33 @@ impl H1Connection {
                 return Poll::Ready(Ok(Some(head)));
             }
         }
+    }
+
+    /// What comes next, of a connection that has changed its protocol. Empty: the backend has closed.
+    pub(crate) fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        if self.buffer.is_empty() {
+            ready!(self.poll_fill(cx))?;
+        }
+        Poll::Ready(Ok(self.buffer.split().freeze()))
+    }
+
+    /// Writes, on a connection that has changed its protocol.
+    pub(crate) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    /// Sees to it that what has been written is on its way.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// Closes the connection in good order: what has been written arrives.
+    pub(crate) fn close(mut self) {
+        self.busy = false;
+    }
+
+    pub(crate) fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// Reads what is there. 0: the backend has closed.
@@ -241,6 +268,11 @@ impl H1Body {
                 Err(error) => return Poll::Ready(Some(Err(broken("the backend's reply broke off", error)))),
             }
         }
+    }
+
+    /// The connection, behind a head with which it has changed its protocol. Being dropped, it is reset.
+    pub(crate) fn into_connection(self) -> H1Connection {
+        self.connection
     }
 
     /// The body has ended: puts the connection back, if it can carry another call.

@@ -105,7 +105,7 @@ pub(crate) struct Home {
 }
 
 /// A failure of the transport, without the addresses and bytes that the source error may show.
-fn broken(what: &str, error: impl std::error::Error) -> WireError {
+pub(crate) fn broken(what: &str, error: impl std::error::Error) -> WireError {
     let mut message = format!("{what}: {error}");
     let mut source = error.source();
     while let Some(cause) = source {

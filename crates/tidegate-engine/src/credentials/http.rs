@@ -12,7 +12,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
-use tidegate_wire::{ErrorClass, WireError, outbound::Outbound};
+use tidegate_wire::{ErrorClass, WireError, http1::HeadReader, outbound::Outbound};
 
 use crate::{
     ConnectOptions, Engine, HttpVersion, Origin,
@@ -85,7 +85,9 @@ impl Engine {
         };
         // Its own: a connection that is kept belongs to a runtime.
         let home = Home { pool: Arc::new(Pool::new(Duration::ZERO)), origin: origin.clone() };
-        let sent = connection.send(self.h1_head(origin, &outbound), outbound.body, home).await?;
+        let sent = connection
+            .send(self.h1_head(origin, &outbound), outbound.body, home, HeadReader::default())
+            .await?;
         let Ok((head, mut body)) = sent else {
             return Err(failed("the token server closed the connection before the request was sent"));
         };

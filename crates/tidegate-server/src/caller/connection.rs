@@ -21,8 +21,9 @@ use hyper::{
     service::Service,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
+use parking_lot::Mutex;
 use tidegate_config::{HttpVersions, Limits};
-use tidegate_engine::{Cause, HangUp};
+use tidegate_engine::{Cause, HangUp, Session};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
@@ -31,6 +32,7 @@ use tokio::{
 
 use super::{
     bounds::Bounds,
+    relay::{Opened, Relay},
     socket::CallerSocket,
     streams::{StreamExecutor, Streams},
     tail::{FIRST_LOOK, Tail},
@@ -51,6 +53,8 @@ pub(crate) struct CallerContext {
     is_stream: bool,
     activity: Arc<Activity>,
     socket: Arc<CallerSocket>,
+    /// A session whose 101 is being written.
+    opened: Arc<Mutex<Option<Box<Opened>>>>,
 }
 
 /// What goes on on a connection.
@@ -82,7 +86,13 @@ impl CallerContext {
             is_stream: false,
             activity: Arc::default(),
             socket,
+            opened: Arc::default(),
         }
+    }
+
+    /// Hands a session over to the connection, which goes on as its relay once its caller has been answered with 101.
+    pub(crate) fn relay(&self, session: Session) {
+        *self.opened.lock() = Some(Box::new(Opened { session, running: self.begin() }));
     }
 
     /// Counts bytes of a reply that are handed over, in this turn of the connection.
@@ -228,6 +238,8 @@ where
     H1(Pin<Box<http1::Connection<TokioIo<I>, S>>>),
     /// Dropped in this order: the streams have the backends.
     H2(Streams, Pin<Box<http2::Connection<TokioIo<I>, S, StreamExecutor>>>),
+    /// A session, in what was an HTTP/1.1 connection.
+    Relay(Box<Relay<I>>),
     /// hyper is done: it has written what there was to write. Replies of which the caller's side has not acknowledged
     /// every byte keep the socket open.
     Ended,
@@ -270,9 +282,16 @@ where
         }
         if this.poll_stage(cx).is_ready() {
             this.context.hang_up.mark(Cause::ShuttingDown);
-            return Poll::Ready(());
+            match &mut this.protocol {
+                Protocol::Relay(relay) => relay.stop(),
+                _ => return Poll::Ready(()),
+            }
         }
-        if let Poll::Ready(ended) = this.poll_protocol(cx) {
+        let mut polled = this.poll_protocol(cx);
+        if matches!(polled, Poll::Ready(Ok(()))) && this.begin_relay() {
+            polled = this.poll_protocol(cx);
+        }
+        if let Poll::Ready(ended) = polled {
             // hyper has met the end itself: a failed write, a broken request, a caller that said goodbye, the last reply
             // of a connection that is not kept. No call outlives it.
             this.context.hang_up.mark(Cause::CallerGone);
@@ -299,9 +318,25 @@ where
 {
     /// Ends the connection: backends first, for what else there is to do can wait for them.
     fn finish(&mut self) -> Poll<()> {
+        if let Protocol::Relay(relay) = &mut self.protocol {
+            relay.note_unacknowledged();
+        }
         self.protocol = Protocol::Ended;
+        drop(self.context.opened.lock().take());
         self.context.tail.settle_gone(&self.socket);
         Poll::Ready(())
+    }
+
+    /// Goes on as a session, if hyper has ended because one begins.
+    fn begin_relay(&mut self) -> bool {
+        let Some(opened) = self.context.opened.lock().take() else { return false };
+        let Protocol::H1(connection) = std::mem::replace(&mut self.protocol, Protocol::Ended) else {
+            return false;
+        };
+        let http1::Parts { io, read_buf, .. } = Pin::into_inner(connection).into_parts();
+        let relay = Relay::new(io.into_inner(), &read_buf, *opened, self.context.clone());
+        self.protocol = Protocol::Relay(Box::new(relay));
+        true
     }
 
     /// Ready once the caller is known to have left.
@@ -321,6 +356,7 @@ where
                 // Streams that have just answered need the connection to write it: they have woken this task.
                 polled
             }
+            Protocol::Relay(relay) => relay.poll(cx).map(Ok),
             Protocol::Ended => Poll::Pending,
         }
     }
@@ -333,9 +369,12 @@ where
                 Stage::Draining => match &mut self.protocol {
                     Protocol::H1(connection) => connection.as_mut().graceful_shutdown(),
                     Protocol::H2(_, connection) => connection.as_mut().graceful_shutdown(),
-                    Protocol::Ended => {}
+                    Protocol::Relay(_) | Protocol::Ended => {}
                 },
-                Stage::Stopping => return Poll::Ready(()),
+                Stage::Stopping => {
+                    self.stage = Box::pin(std::future::pending());
+                    return Poll::Ready(());
+                }
             }
             self.stage = Box::pin(stage_after(stage, stages));
         }
@@ -387,7 +426,7 @@ where
                 cx.waker().wake_by_ref();
                 streams.end_overdue(now)
             }
-            Protocol::H1(_) | Protocol::Ended => match bounds.current() {
+            Protocol::H1(_) | Protocol::Relay(_) | Protocol::Ended => match bounds.current() {
                 Some(bound) if bound.due <= now => {
                     bound.hang_up.mark(Cause::Overdue);
                     return Poll::Ready(());

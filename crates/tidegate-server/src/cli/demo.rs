@@ -7,9 +7,7 @@ use clap::Args;
 use tidegate_sim::{Observation, Scenario};
 
 use super::{probe::progress_bar, say};
-use crate::probe::{
-    self, BACKENDS, Caller, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Surface, Wire,
-};
+use crate::probe::{self, Caller, Embedded, Gateway as _, HangUp, Phase, Plan, Report, Surface, Wire};
 
 /// How the demo runs.
 #[derive(Args)]
@@ -105,6 +103,7 @@ fn text(bytes: &[u8]) -> String {
 
 async fn matrix(gateway: &mut Embedded, calls: usize, quiet: bool) -> io::Result<Report> {
     let plan = Plan {
+        backends: BACKENDS.map(str::to_owned).to_vec(),
         hang_ups: vec![HangUp::Fin],
         surfaces: vec![Surface::Chat],
         http: vec![1],
@@ -129,7 +128,8 @@ fn table(report: &Report) -> String {
         table.push_str(&format!("{:>24}", format!("{backend} p50 / p99")));
     }
     table.push('\n');
-    for phase in Phase::ALL {
+    let probed = |phase: &Phase| report.cells.iter().any(|cell| cell.phase() == *phase);
+    for phase in Phase::ALL.into_iter().filter(probed) {
         table.push_str(&format!("  {:<20}", phase.name().replace('_', " ")));
         for backend in BACKENDS {
             let cell = report.cells.iter().find(|cell| cell.phase() == phase && cell.backend() == backend);
@@ -208,6 +208,8 @@ fn describe(seen: &Observation) -> String {
     }
 }
 
+/// As many as a screen has columns for; `tidegate probe` has all.
+const BACKENDS: [&str; 5] = ["openai", "azure", "bedrock", "anthropic", "gemini"];
 /// Events that the story's caller reads before it closes the tab.
 const STORY_EVENTS: usize = 14;
 /// When a backend counts as not stopped.

@@ -56,7 +56,11 @@ fn dialect(dialect: Dialect) -> &'static str {
         Dialect::OpenaiResponses => "openai-responses",
         Dialect::AnthropicMessages => "anthropic-messages",
         Dialect::BedrockConverse => "bedrock-converse",
+        Dialect::BedrockInvoke => "bedrock-invoke",
         Dialect::Gemini => "gemini",
+        Dialect::VertexMessages => "vertex-messages",
+        Dialect::CohereChat => "cohere-chat",
+        Dialect::Ollama => "ollama",
     }
 }
 
@@ -89,7 +93,10 @@ fn variables(host: &HostRow) -> String {
 }
 
 fn quirks(host: &HostRow) -> String {
-    let mut said: Vec<String> = host.quirks.iter().map(|quirk| quirk_text(*quirk).to_owned()).collect();
+    // Only OpenAI's dialect is spoken below `/v1`.
+    let shown = |quirk: &&Quirk| **quirk != Quirk::OwnServer || host.dialect == Dialect::OpenaiChat;
+    let quirks = host.quirks.iter().filter(shown);
+    let mut said: Vec<String> = quirks.map(|quirk| quirk_text(*quirk).to_owned()).collect();
     said.extend(host.renames.iter().map(|(name, own)| format!("`{name}` is sent as `{own}`")));
     said.extend(host.lacks.iter().map(|name| format!("`{name}` is refused")));
     said.join("; ")
@@ -104,6 +111,7 @@ fn quirk_text(quirk: Quirk) -> &'static str {
         Quirk::EndsWithoutDone => "streams end without `[DONE]`",
         Quirk::NamesReasoningShort => "reasoning is called `reasoning`",
         Quirk::BridgesToResponses => "some requests go to its Responses API ([responses.md](responses.md))",
+        Quirk::ServesClaude => "Claude by Anthropic's own API, too",
         Quirk::OwnServer => "a base URL without a path gets `/v1`",
     }
 }

@@ -40,8 +40,8 @@ pub(super) struct Options {
     /// Only these backends.
     #[arg(long, value_delimiter = ',')]
     backends: Vec<String>,
-    /// Only these callers: chat, responses (OpenAI), messages (Anthropic), gemini (Google), converse (Bedrock), completions,
-    /// embeddings, speech, transcription, pass_through. Of a gateway given by --gateway, chat unless asked for.
+    /// Only these callers: chat, responses (OpenAI), messages (Anthropic), gemini (Google), converse (Bedrock), realtime,
+    /// completions, embeddings, speech, transcription, pass_through. Of a gateway given by --gateway, chat unless asked for.
     #[arg(long, value_delimiter = ',', value_parser = surface)]
     surfaces: Vec<Surface>,
     /// Only this HTTP version between gateway and backend.
@@ -154,7 +154,11 @@ impl Other {
         let config = tidegate_sim::Config { listeners: vec![listener], ..Default::default() };
         let backends = tidegate_sim::Simulator::spawn_thread(config)?;
         let models = if options.model.is_empty() {
-            probe::BACKENDS.iter().map(|backend| ((*backend).to_owned(), format!("{backend}/sim"))).collect()
+            let default = |backend: &str| {
+                let (host, model) = probe::simulated(backend);
+                (backend.to_owned(), format!("{host}/{model}"))
+            };
+            probe::BACKENDS.into_iter().map(default).collect()
         } else {
             options.model.clone()
         };

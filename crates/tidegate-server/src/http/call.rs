@@ -159,7 +159,7 @@ async fn prepare(
         meter.asked(inbound.model.clone(), inbound.stream);
         let (target, model) = gateway.targets.resolve(&inbound.model)?;
         let prepared = match &gateway.fetcher {
-            Some(fetcher) if target.endpoint.takes_bytes_alone(&inbound) => {
+            Some(fetcher) if target.endpoint.takes_bytes_alone(&inbound, model) => {
                 // Boxed: what few calls go through must not make every call's future large.
                 let request = Box::pin(with_media(fetcher, inbound.decode()?)).await?;
                 target.endpoint.prepare_decoded(&inbound, &request, model)?

@@ -4,6 +4,7 @@
 
 mod body;
 mod call;
+mod realtime;
 mod respond;
 mod route;
 mod surface;
@@ -20,7 +21,7 @@ use std::{
 use http::{Method, Request, Response, StatusCode, header};
 use hyper::{body::Incoming, service::Service};
 use tidegate_engine::{Cause, HangUp, Meter};
-use tidegate_wire::{ErrorClass, WireError, auth::Signed, client::ClientDialect};
+use tidegate_wire::{ErrorClass, WireError, auth::Signed, client::ClientDialect, realtime::offered_key};
 
 pub(crate) use body::ReplyBody;
 use route::Route;
@@ -82,16 +83,28 @@ impl ConnectionService {
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
         let route = Route::at(gateway, request.uri().path()).filter(|route| route.takes(request.method()));
         let client = Surface::client_of(&request);
+        let opens = realtime::is_at(request.uri().path()) && request.method() == Method::GET;
         let access = if open { Access::Granted } else { access(gateway, route.as_ref(), &request) };
         let response = match (access, route) {
             (Access::Refused(error), route) => {
-                if let Some(route) = route {
+                if route.is_some() || opens {
                     let recorder = Arc::clone(&gateway.recorder);
                     let mut meter = Meter::start(id.clone(), context.hang_up.clone(), recorder);
-                    route.name(&mut meter);
+                    match route {
+                        Some(route) => route.name(&mut meter),
+                        None => realtime::name(&mut meter),
+                    }
                     meter.refused(&error);
                 }
                 respond::error(client, &error)
+            }
+            _ if opens => {
+                let gateway = gateway.clone();
+                let opening = realtime::Opening::of(&request);
+                return Box::pin(async move {
+                    let response = realtime::answer(&gateway, &context, &id, opening).await;
+                    Ok(finish(response, client, &id, running))
+                });
             }
             (access, Some(route)) => {
                 let gateway = gateway.clone();
@@ -166,6 +179,7 @@ fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) 
         (_, "/v1/models" | "/models" | "/healthz" | "/readyz" | "/metrics") => {
             respond::wrong_method(client, "GET")
         }
+        (_, path) if realtime::is_at(path) => respond::wrong_method(client, "GET"),
         (method, path) => {
             if let Some(route) = Route::at(gateway, path) {
                 return respond::wrong_method(client, &route.allowed());
@@ -221,6 +235,8 @@ fn access(gateway: &Gateway, route: Option<&Route>, request: &Request<Incoming>)
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "))
             .map(|(_, key)| key)
     });
+    // A browser can't set header fields for a WebSocket.
+    let offered = Some(headers).filter(|_| realtime::is_at(request.uri().path())).and_then(offered_key);
     // Azure's, Anthropic's and Google's clients send their key in these, or in the query.
     let named = OWN_KEYS.iter().find_map(|name| headers.get(*name)).map(|value| value.as_bytes());
     let query = surface.and_then(|surface| surface.key(request.uri()));
@@ -229,6 +245,7 @@ fn access(gateway: &Gateway, route: Option<&Route>, request: &Request<Incoming>)
         Some(None) => return refused("the Authorization header is not of the form `Bearer KEY`"),
         None => named.or(query.as_deref().map(str::as_bytes)),
     };
+    let given = given.or(offered.as_ref().map(|key| key.expose().as_bytes()));
     match given {
         None => refused("no key: send `Authorization: Bearer KEY` with the gateway's master key"),
         Some(given) if !expected.is(given) => refused("the key is not the gateway's master key"),

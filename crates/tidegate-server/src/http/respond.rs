@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, Version, header};
 use tidegate_wire::{ErrorClass, WireError, client::ClientDialect};
 
 use super::body::ReplyBody;
@@ -58,6 +58,23 @@ pub(crate) fn wrong_method(client: ClientDialect, allowed: &str) -> Response<Rep
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
     if let Ok(allowed) = HeaderValue::try_from(allowed) {
         response.headers_mut().insert(header::ALLOW, allowed);
+    }
+    response
+}
+
+/// A path at which only another protocol is spoken. The fields that say so are HTTP/1.1's.
+pub(crate) fn upgrade_required(
+    client: ClientDialect,
+    wrong: &WireError,
+    version: Version,
+) -> Response<ReplyBody> {
+    let mut response = error(client, wrong);
+    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+    let headers = response.headers_mut();
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    if version < Version::HTTP_2 {
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     }
     response
 }

@@ -10,7 +10,10 @@ use tidegate_wire::{
     operation::{self, Asked, Found, Model, Operation, PASS_THROUGH},
 };
 
-use super::surface::{KeptResponse, Surface};
+use super::{
+    realtime,
+    surface::{KeptResponse, Surface},
+};
 use crate::gateway::Gateway;
 
 /// What a request's path leads to.
@@ -33,8 +36,11 @@ pub(super) enum Call {
 }
 
 impl Route {
-    /// Where a path leads, whatever the method. `None`: to nobody who calls a backend.
+    /// Where a path leads, whatever the method. `None`: to nobody who calls a backend, or to a session, which is no call with a body.
     pub(super) fn at(gateway: &Gateway, path: &str) -> Option<Self> {
+        if realtime::is_at(path) {
+            return None;
+        }
         if let Some(surface) = Surface::at(path) {
             return Some(Self::Surface(surface));
         }

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Gateway, Request};
+use super::{Gateway, Request, session};
 
 /// A way to stop waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,7 +21,7 @@ pub enum HangUp {
     Fin,
     /// TCP RST.
     Rst,
-    /// FIN behind bytes of a further request.
+    /// FIN behind bytes of a further request, in a session behind half a frame.
     FinBehindPipelined,
     /// HTTP/2 RST_STREAM; the connection lives on.
     H2Reset,
@@ -29,12 +29,21 @@ pub enum HangUp {
     H2Lost,
     /// TLS close_notify and FIN.
     TlsClose,
+    /// A WebSocket close frame; the connection stays open.
+    Goodbye,
 }
 
 impl HangUp {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Fin, Self::Rst, Self::FinBehindPipelined, Self::H2Reset, Self::H2Lost, Self::TlsClose];
+    pub const ALL: [Self; 7] = [
+        Self::Fin,
+        Self::Rst,
+        Self::FinBehindPipelined,
+        Self::H2Reset,
+        Self::H2Lost,
+        Self::TlsClose,
+        Self::Goodbye,
+    ];
 
     /// Name in reports.
     pub fn name(self) -> &'static str {
@@ -45,6 +54,7 @@ impl HangUp {
             Self::H2Reset => "h2_reset",
             Self::H2Lost => "h2_lost",
             Self::TlsClose => "tls_close",
+            Self::Goodbye => "goodbye",
         }
     }
 
@@ -82,7 +92,22 @@ pub(crate) struct Caller {
     connection: Connection,
     /// Whether the head of the HTTP/1.1 reply has been read.
     head_read: bool,
+    /// What it waits for.
+    expected: Expected,
 }
+
+/// What the reply to an HTTP/1.1 request has to be.
+#[derive(Clone, Copy)]
+struct Expected {
+    /// How it begins.
+    head: &'static [u8; 12],
+    /// What each piece of the answer has once.
+    events: &'static [&'static [u8]],
+}
+
+/// Server-sent events, or messages of an event stream.
+const STREAM: Expected = Expected { head: b"HTTP/1.1 200", events: &[b"data: ", b":event-type"] };
+const SESSION: Expected = Expected { head: b"HTTP/1.1 101", events: &[b"_text.delta\""] };
 
 enum Connection {
     Http1(TcpStream),
@@ -132,16 +157,58 @@ impl Caller {
             }
             Wire::Http2(address) => send_http2(*address, request, key, receive_buffer).await?,
         };
-        Ok(Self { connection, head_read: false })
+        Ok(Self { connection, head_read: false, expected: STREAM })
+    }
+
+    /// Connects and asks for a session.
+    pub(super) async fn open_session(
+        wire: &Wire,
+        path: &str,
+        key: Option<&str>,
+        receive_buffer: Option<usize>,
+    ) -> io::Result<Self> {
+        let connection = match wire {
+            Wire::Tls(address, pem) => {
+                let stream = connect(*address, receive_buffer).await?;
+                let mut stream = tls_connector(pem)?.connect(server_name()?, stream).await?;
+                stream.write_all(&session::opening(*address, path, key)).await?;
+                stream.flush().await?;
+                Connection::Tls(Box::new(stream))
+            }
+            Wire::Http1(address) | Wire::Http2(address) => {
+                let mut stream = connect(*address, receive_buffer).await?;
+                stream.write_all(&session::opening(*address, path, key)).await?;
+                Connection::Http1(stream)
+            }
+        };
+        Ok(Self { connection, head_read: false, expected: SESSION })
+    }
+
+    /// Reads until a response has been announced in a session.
+    pub(super) async fn read_announcement(&mut self) -> io::Result<Vec<u8>> {
+        self.expected.events = &[b"response.output_item.added"];
+        self.read(1).await
+    }
+
+    /// Says something in an open session.
+    pub(super) async fn say(&mut self, frames: &[u8]) -> io::Result<()> {
+        match &mut self.connection {
+            Connection::Http1(stream) => stream.write_all(frames).await,
+            Connection::Tls(stream) => {
+                stream.write_all(frames).await?;
+                stream.flush().await
+            }
+            Connection::Http2(_) => Err(io::Error::other("there are no sessions over HTTP/2")),
+        }
     }
 
     /// Reads until the head and `frames` events have come; returns what was read.
     pub(crate) async fn read(&mut self, frames: usize) -> io::Result<Vec<u8>> {
         let reading = async {
-            let head_read = &mut self.head_read;
+            let (head_read, expected) = (&mut self.head_read, self.expected);
             match &mut self.connection {
-                Connection::Http1(stream) => read_http1(stream, frames, head_read).await,
-                Connection::Tls(stream) => read_http1(stream, frames, head_read).await,
+                Connection::Http1(stream) => read_http1(stream, frames, head_read, expected).await,
+                Connection::Tls(stream) => read_http1(stream, frames, head_read, expected).await,
                 Connection::Http2(caller) => caller.read(frames).await,
             }
         };
@@ -161,10 +228,11 @@ impl Caller {
             Connection::Tls(_) => return std::future::pending().await,
             Connection::Http2(caller) => return caller.refused().await,
         };
-        let mut head = [0; HTTP1_OK.len()];
+        let expected = self.expected.head;
+        let mut head = [0; 12];
         loop {
             match stream.peek(&mut head).await {
-                Ok(read) if read == head.len() && head == *HTTP1_OK => std::future::pending().await,
+                Ok(read) if read == head.len() && head == *expected => std::future::pending().await,
                 // Part of a status line; the rest of it is on its way.
                 Ok(read) if read > 0 && read < head.len() => tokio::time::sleep(PEEK_AGAIN).await,
                 Ok(_) | Err(_) => return,
@@ -183,11 +251,21 @@ impl Caller {
                 Ok((at, Gone::Nothing))
             }
             (Connection::Http1(mut stream), HangUp::FinBehindPipelined) => {
-                stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: probe\r\n\r\nGET /hea").await?;
+                let behind = match self.expected.head == SESSION.head {
+                    true => session::half_a_frame(),
+                    false => b"GET /healthz HTTP/1.1\r\nhost: probe\r\n\r\nGET /hea".to_vec(),
+                };
+                stream.write_all(&behind).await?;
                 // The bytes are there, and seen, before the FIN comes.
                 tokio::time::sleep(Duration::from_millis(2)).await;
                 let at = tidegate_sim::monotonic_ns();
                 stream.shutdown().await?;
+                Ok((at, Gone::Socket(stream)))
+            }
+            (Connection::Http1(mut stream), HangUp::Goodbye) => {
+                let goodbye = session::goodbye();
+                let at = tidegate_sim::monotonic_ns();
+                stream.write_all(&goodbye).await?;
                 Ok((at, Gone::Socket(stream)))
             }
             (Connection::Http1(mut stream), _) => {
@@ -267,7 +345,12 @@ where
 }
 
 /// Reads the head, unless it has been read, and then until `frames` events with data have come.
-async fn read_http1<S>(stream: &mut S, frames: usize, head_read: &mut bool) -> io::Result<Vec<u8>>
+async fn read_http1<S>(
+    stream: &mut S,
+    frames: usize,
+    head_read: &mut bool,
+    expected: Expected,
+) -> io::Result<Vec<u8>>
 where
     S: AsyncRead + Unpin,
 {
@@ -283,12 +366,12 @@ where
             if !seen.windows(4).any(|window| window == b"\r\n\r\n") {
                 continue;
             }
-            if !seen.starts_with(HTTP1_OK) {
+            if !seen.starts_with(expected.head) {
                 return Err(io::Error::other(format!("the gateway refused: {}", summary(&seen))));
             }
             *head_read = true;
         }
-        if events(&seen) >= frames {
+        if events(&seen, expected) >= frames {
             return Ok(seen);
         }
     }
@@ -302,10 +385,9 @@ fn summary(reply: &[u8]) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// Server-sent events, or messages of an event stream.
-fn events(bytes: &[u8]) -> usize {
+fn events(bytes: &[u8], expected: Expected) -> usize {
     let count = |mark: &[u8]| bytes.windows(mark.len()).filter(|window| *window == mark).count();
-    count(b"data: ") + count(b":event-type")
+    expected.events.iter().map(|mark| count(mark)).sum()
 }
 
 async fn send_http2(
@@ -377,7 +459,7 @@ impl Http2Caller {
             self.body = Some(response.into_body());
         }
         let Some(body) = &mut self.body else { return Ok(seen) };
-        while events(&seen) < frames {
+        while events(&seen, STREAM) < frames {
             let data = body.data().await.ok_or_else(|| io::Error::other("the stream ended"))?;
             let data = data.map_err(io::Error::other)?;
             body.flow_control().release_capacity(data.len()).map_err(io::Error::other)?;
@@ -423,8 +505,6 @@ fn server_name() -> io::Result<ServerName<'static>> {
     ServerName::try_from("localhost").map_err(io::Error::other)
 }
 
-/// How a good reply begins.
-const HTTP1_OK: &[u8; 12] = b"HTTP/1.1 200";
 /// Frame type (RFC 9113, section 6.5).
 const SETTINGS: u8 = 4;
 /// Length 0, SETTINGS, no flags, stream 0.

@@ -7,7 +7,7 @@ use tidegate_config::Config;
 use tidegate_engine::Recorder;
 use tidegate_sim::{Config as SimConfig, Listener, ListenerKind, Scenario, SimHandle, Simulator};
 
-use super::{BACKENDS, Gateway, HangUp, Phase};
+use super::{BACKENDS, Gateway, HangUp, Phase, simulated};
 use crate::run::{self, Running};
 
 /// A Tidegate and its simulated backends.
@@ -126,7 +126,8 @@ impl Gateway for Embedded {
             Phase::Sending => "deaf",
             _ => "here",
         };
-        Some(format!("{backend}-{way}-h{http}/sim"))
+        let (_, model) = simulated(backend);
+        Some(format!("{backend}-{way}-h{http}/{model}"))
     }
 
     fn simulator(&self, phase: Phase) -> &SimHandle {
@@ -225,12 +226,14 @@ fn configuration(listen: SocketAddr, simulators: [&SimHandle; 3], files: &std::p
 }
 
 fn host(name: &str, backend: &str, scheme: &str, address: SocketAddr, http: u8) -> String {
-    let how = match backend {
+    let (kind, _) = simulated(backend);
+    let how = match kind {
         "azure" => "base_url: BASE, api_version: 2024-10-21, api_key: simulated",
         "bedrock" => {
             "base_url: BASE, region: us-east-1, access_key_id: AKIDSIMULATED, secret_access_key: simulated"
         }
         "anthropic" => "base_url: BASE, api_key: simulated, pass_through: true",
+        "cohere" | "ollama" => "base_url: BASE, api_key: simulated",
         "gemini" => "base_url: BASE/v1beta, api_key: simulated",
         // Kept off the Responses API, so that its callers are translated.
         "openai" => "base_url: BASE/v1, api_key: simulated, responses: never",
@@ -241,7 +244,6 @@ fn host(name: &str, backend: &str, scheme: &str, address: SocketAddr, http: u8) 
         .replace("BASE", &format!("\"{scheme}://{address}\""))
         .replace("\"/v1beta", "/v1beta\"")
         .replace("\"/v1,", "/v1\",");
-    let kind = if backend == "responses" { "openai" } else { backend };
     format!("  {name}: {{kind: {kind}, http: {http}, {how}}}\n")
 }
 

@@ -9,6 +9,7 @@
 mod caller;
 mod embedded;
 mod report;
+mod session;
 mod surface;
 #[cfg(test)]
 mod tests;
@@ -47,6 +48,8 @@ pub enum Phase {
     Stalled,
     /// The caller does not read and every buffer is full.
     CallerNotReading,
+    /// A realtime session is open, and nothing is asked in it.
+    IdleSession,
     /// The caller did not ask for a stream.
     NonStreaming,
     /// The gateway is going down and lets running calls finish.
@@ -55,7 +58,7 @@ pub enum Phase {
 
 impl Phase {
     /// All of them, in the order of a call.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Connecting,
         Self::Sending,
         Self::AwaitingHeaders,
@@ -64,6 +67,7 @@ impl Phase {
         Self::InsideFrame,
         Self::Stalled,
         Self::CallerNotReading,
+        Self::IdleSession,
         Self::NonStreaming,
         Self::Draining,
     ];
@@ -79,6 +83,7 @@ impl Phase {
             Self::InsideFrame => "inside_frame",
             Self::Stalled => "stalled",
             Self::CallerNotReading => "caller_not_reading",
+            Self::IdleSession => "idle_session",
             Self::NonStreaming => "non_streaming",
             Self::Draining => "draining",
         }
@@ -88,7 +93,7 @@ impl Phase {
     fn scenario(self) -> &'static str {
         match self {
             // Decided by the listener that the gateway is pointed at.
-            Self::Connecting | Self::Sending => "tokens=3",
+            Self::Connecting | Self::Sending | Self::IdleSession => "tokens=3",
             Self::AwaitingHeaders | Self::NonStreaming => "headers_delay=60s",
             Self::BeforeFirstToken => "first_token_delay=60s",
             Self::BetweenFrames | Self::Draining => "tokens=100000,interval=5ms",
@@ -134,7 +139,20 @@ impl fmt::Display for Phase {
 }
 
 /// The backends that are simulated; `responses` is OpenAI by its Responses API.
-pub const BACKENDS: [&str; 6] = ["openai", "azure", "bedrock", "anthropic", "gemini", "responses"];
+pub const BACKENDS: [&str; 9] =
+    ["openai", "azure", "bedrock", CLAUDE_ON_BEDROCK, "anthropic", "gemini", "responses", "cohere", "ollama"];
+
+/// Bedrock with a model that callers of Messages reach by its own API, InvokeModel.
+pub const CLAUDE_ON_BEDROCK: &str = "bedrock-claude";
+
+/// The kind of a simulated backend's host, and the model that is called there.
+pub(crate) fn simulated(backend: &str) -> (&str, &'static str) {
+    match backend {
+        CLAUDE_ON_BEDROCK => ("bedrock", "anthropic.claude-sim"),
+        "responses" => ("openai", "sim"),
+        kind => (kind, "sim"),
+    }
+}
 
 /// What to probe.
 #[derive(Clone, Debug)]
@@ -205,8 +223,11 @@ pub async fn run(
     for &surface in &plan.surfaces {
         for &http in &plan.http {
             for backend in &plan.backends {
-                for &phase in plan.phases.iter().filter(|phase| surface.covers(backend, **phase)) {
+                for &phase in &plan.phases {
                     for &hang_up in &plan.hang_ups {
+                        if !surface.covers(backend, phase, hang_up, http) {
+                            continue;
+                        }
                         wanted.push(Cell::new(backend.clone(), surface, phase, hang_up, http));
                     }
                 }
@@ -321,7 +342,12 @@ impl Call {
         let began_ns = tidegate_sim::monotonic_ns();
         let wire = Wire::of(cell.hang_up(), gateway);
         let receive_buffer = (phase == Phase::CallerNotReading).then_some(SMALL_BUFFER);
-        let caller = Caller::send(&wire, request, gateway.key(), receive_buffer).await?;
+        let caller = if cell.surface() == Surface::Realtime {
+            let path = session::path(&request.path, &model, phase, &tag);
+            Caller::open_session(&wire, &path, gateway.key(), receive_buffer).await?
+        } else {
+            Caller::send(&wire, request, gateway.key(), receive_buffer).await?
+        };
         Ok(Self { caller, tag: phase.is_tagged().then_some(tag), began_ns })
     }
 
@@ -337,11 +363,20 @@ impl Call {
         if !arrived {
             return Err(self.lost().await);
         }
+        if cell.surface() == Surface::Realtime && !matches!(phase, Phase::Connecting | Phase::AwaitingHeaders)
+        {
+            // Once it is open.
+            self.caller.read(0).await?;
+            self.caller.say(&session::first_words(phase, self.tag.as_deref().unwrap_or_default())).await?;
+        }
         match phase {
-            Phase::Connecting | Phase::AwaitingHeaders | Phase::NonStreaming => {}
+            Phase::Connecting | Phase::AwaitingHeaders | Phase::IdleSession | Phase::NonStreaming => {}
             // Until every buffer on the way is full.
             Phase::Sending => tokio::time::sleep(FILLING).await,
             Phase::CallerNotReading => self.await_blocked(simulator).await,
+            Phase::BeforeFirstToken if cell.surface() == Surface::Realtime => {
+                drop(self.caller.read_announcement().await?);
+            }
             _ => drop(self.caller.read(phase.frames_first(cell.surface())).await?),
         }
         if phase == Phase::InsideFrame || phase == Phase::Stalled {

@@ -1,6 +1,6 @@
 //! What the probe's callers speak: where, with what body, and which cells of the matrix make sense for it.
 
-use super::Phase;
+use super::{HangUp, Phase};
 
 /// What a caller speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -9,6 +9,8 @@ pub enum Surface {
     Chat,
     /// Anthropic's Messages.
     Messages,
+    /// OpenAI's realtime sessions.
+    Realtime,
     /// Google's Gemini API.
     Gemini,
     /// Bedrock's Converse.
@@ -36,12 +38,13 @@ pub(crate) struct Request {
 
 impl Surface {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Chat,
         Self::Responses,
         Self::Messages,
         Self::Gemini,
         Self::Converse,
+        Self::Realtime,
         Self::Completions,
         Self::Embeddings,
         Self::Speech,
@@ -57,6 +60,7 @@ impl Surface {
             Self::Responses => "responses",
             Self::Gemini => "gemini",
             Self::Converse => "converse",
+            Self::Realtime => "realtime",
             Self::Completions => "completions",
             Self::Embeddings => "embeddings",
             Self::Speech => "speech",
@@ -66,9 +70,21 @@ impl Surface {
     }
 
     /// Whether there is something to be cut off: chat is there for every backend and in every phase, what is relayed goes one way
-    /// for all of them, and a reply that comes whole has no frames.
-    pub fn covers(self, backend: &str, phase: Phase) -> bool {
+    /// for all of them, and a reply that comes whole has no frames. Sessions are open over HTTP/1.1, with backends that have them; a
+    /// goodbye is theirs, and can be said only once they are open and where it does not wait behind what is not taken.
+    pub fn covers(self, backend: &str, phase: Phase, hang_up: HangUp, http: u8) -> bool {
+        if self != Self::Realtime && (phase == Phase::IdleSession || hang_up == HangUp::Goodbye) {
+            return false;
+        }
         match self {
+            Self::Realtime => {
+                let opening = matches!(phase, Phase::Connecting | Phase::AwaitingHeaders | Phase::Sending);
+                matches!(backend, "openai" | "azure")
+                    && http == 1
+                    && phase != Phase::NonStreaming
+                    && !hang_up.is_http2()
+                    && !(opening && hang_up == HangUp::Goodbye)
+            }
             Self::Chat | Self::Responses | Self::Messages | Self::Gemini | Self::Converse => true,
             Self::Completions => backend == "openai",
             Self::Embeddings => {
@@ -86,7 +102,7 @@ impl Surface {
     /// How many pieces of a stream a caller waits for before it hangs up, so that it has had some of the answer.
     pub(super) fn frames_first(self) -> usize {
         match self {
-            Self::Chat | Self::Gemini | Self::Completions | Self::Transcription => 2,
+            Self::Chat | Self::Gemini | Self::Realtime | Self::Completions | Self::Transcription => 2,
             // The message's start.
             Self::Converse => 3,
             // The message's start, a block's, perhaps a ping.
@@ -129,6 +145,10 @@ impl Surface {
                     format!("/model/{model}/{operation}"),
                     serde_json::json!({ "messages": [{ "role": "user", "content": [{ "text": prompt }] }] }),
                 )
+            }
+            // A session is opened without a body.
+            Self::Realtime => {
+                return Request { path: "/v1/realtime".to_owned(), media: "", body: Vec::new() };
             }
             Self::PassThrough => (
                 format!("/{host}/v1/messages"),

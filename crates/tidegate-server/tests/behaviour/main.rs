@@ -25,6 +25,7 @@ mod naming;
 mod operations;
 mod passing_on;
 mod paying;
+mod realtime;
 mod refusals;
 mod reply_headers;
 mod responses;

@@ -78,10 +78,11 @@ fn a_stream_says_the_same_over_every_backend() {
                 "{backend}"
             );
             // Chat completions of OpenAI only count their reasoning.
-            let shown = matches!(backend, "bedrock" | "anthropic" | "gemini" | "responses");
+            let shown =
+                matches!(backend, "bedrock" | "anthropic" | "gemini" | "responses" | "cohere" | "ollama");
             assert_eq!(thinking, if shown { " A tide gate is" } else { "" }, "{backend}");
-            // A call of Gemini's comes in one piece.
-            let generated = if backend == "gemini" { 9 } else { 19 };
+            // A call of these comes in one piece.
+            let generated = if matches!(backend, "gemini" | "ollama") { 9 } else { 19 };
             assert_eq!((stop.as_str(), tokens), ("tool_use", (30, generated)), "{backend}");
             let record = setup.only_record();
             assert_eq!((record.outcome, record.provenance), (Outcome::Complete, Provenance::Reported));
@@ -107,7 +108,7 @@ fn a_whole_reply_says_the_same_over_every_backend() {
             message["content"].as_array().and_then(|blocks| blocks.last()).cloned().unwrap_or_default();
         assert_eq!(call["input"], json!({ "harbour": "Delfzijl" }), "{backend}");
         assert_eq!(message["stop_reason"], "tool_use", "{backend}");
-        let generated = if backend == "gemini" { 4 } else { 9 };
+        let generated = if matches!(backend, "gemini" | "ollama") { 4 } else { 9 };
         assert_eq!(message["usage"]["output_tokens"], generated, "{backend}");
         let record = setup.only_record();
         assert_eq!(answer.header("request-id"), Some(record.id.as_str()));
@@ -226,4 +227,43 @@ fn tokens_are_counted_where_the_backend_can_and_nowhere_guessed() {
     }
     assert_eq!(setup.sim.observations().len(), 1);
     assert_eq!(setup.finish().len(), 4);
+}
+
+/// Claude on Bedrock and on Vertex AI is called by Anthropic's own API: what the backend says is what the caller gets.
+#[test]
+fn claude_in_other_clouds_is_relayed_and_counted() {
+    for backend in ["bedrock", "bedrock-h2"] {
+        let mut setup = Setup::start();
+        let model = format!("{backend}/anthropic.claude-sim");
+        let scenario = "tokens=3,reasoning=4,tools=2,prompt=30,cached=9";
+        let answer = setup.ask(&model, scenario, true).answer();
+        let events = events(&answer);
+        let last = events.last().unwrap();
+        assert_eq!(
+            last.1["amazon-bedrock-invocationMetrics"]["inputTokenCount"], 30,
+            "the vendor's own word"
+        );
+        let (text, thinking, _, stop, tokens) = said(&events);
+        assert_eq!((text.as_str(), thinking.as_str()), (" A tide gate", " A tide gate is"));
+        assert_eq!((stop.as_str(), tokens), ("tool_use", (30, 19)));
+        let record = setup.only_record();
+        assert_eq!((record.outcome, record.provenance), (Outcome::Complete, Provenance::Reported));
+        assert_eq!((record.usage.prompt_tokens, record.usage.completion_tokens), (30, 19));
+    }
+    let setup = Setup::start();
+    let whole = setup.ask("bedrock/anthropic.claude-sim", "tokens=3,prompt=30", false).answer();
+    assert_eq!(whole.json()["content"][0]["text"], " A tide gate");
+    let mut caller = setup.connect();
+    let model = "bedrock/us.anthropic.claude-sim";
+    caller.send(&messages("/v1/messages/count_tokens", model, "prompt=77", false, ""));
+    let count = caller.answer();
+    assert_eq!((count.status, count.text()), (200, r#"{"input_tokens":77}"#));
+    // O5: what broke is said, and no end is made up.
+    for fault in ["truncate=6", "fail=3", "malformed=3"] {
+        let scenario = format!("tokens=9,{fault}");
+        let answer = setup.ask("bedrock/anthropic.claude-sim", &scenario, true).answer();
+        let events = events(&answer);
+        assert_eq!(events.last().unwrap().0, "error", "{fault}: {events:?}");
+        assert!(!events.iter().any(|(name, _)| name == "message_stop"), "{fault}");
+    }
 }

@@ -50,6 +50,8 @@ fn a3_the_record_says_whether_the_backend_bills_on_after_a_close() {
         AbortBilling::RunsOn,
         AbortBilling::Stops,
         AbortBilling::RunsOn,
+        AbortBilling::Stops,
+        AbortBilling::Stops,
     ];
     for (backend, expected) in BACKENDS.into_iter().zip(expected) {
         let mut setup = Setup::start();

@@ -169,6 +169,16 @@ impl<S: Read + Write> Caller<S> {
         while self.fill() {}
     }
 
+    /// Reads so many bytes; none if the connection ends before.
+    pub(crate) fn exactly(&mut self, count: usize) -> Option<Vec<u8>> {
+        while self.read.len() < count {
+            if !self.fill() {
+                return None;
+            }
+        }
+        Some(self.read.drain(..count).collect())
+    }
+
     /// Reads one response.
     pub(crate) fn answer(&mut self) -> Answer {
         self.read_until("\r\n\r\n");

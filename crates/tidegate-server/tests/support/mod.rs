@@ -146,6 +146,8 @@ fn hosts(base: &str, clocks: &str) -> String {
         hosts.push_str(&format!(
             "  gemini{suffix}: {{kind: gemini, {common}/v1beta\", api_key: simulated}}\n"
         ));
+        hosts.push_str(&format!("  ollama{suffix}: {{kind: ollama, {common}\", api_key: simulated}}\n"));
+        hosts.push_str(&format!("  cohere{suffix}: {{kind: cohere, {common}\", api_key: simulated}}\n"));
     }
     hosts
 }
@@ -280,7 +282,8 @@ pub(crate) fn pause(time: Duration) {
 pub(crate) const CLOSED_WITHIN: Duration = Duration::from_millis(500);
 pub(crate) const ARRIVES_WITHIN: Duration = Duration::from_secs(5);
 /// The names of the hosts that speak HTTP/1.1 with their backend; with `-h2` behind it, HTTP/2.
-pub(crate) const BACKENDS: [&str; 6] = ["openai", "azure", "bedrock", "anthropic", "gemini", "responses"];
+pub(crate) const BACKENDS: [&str; 8] =
+    ["openai", "azure", "bedrock", "anthropic", "gemini", "responses", "cohere", "ollama"];
 
 /// How the usage of a reply is known that was cut short after its first tokens.
 pub(crate) fn cut_short(backend: &str) -> Provenance {

@@ -65,7 +65,7 @@ pub(super) fn error(status: u16, message: &str) -> String {
     )
 }
 
-fn stream(ask: &Ask, scenario: &Scenario) -> Stream {
+pub(super) fn stream(ask: &Ask, scenario: &Scenario) -> Stream {
     let mut segments = vec![Segment::Fixed(vec![message_start(ask, scenario)])];
     let mut block = 0;
     let mut open = |start: &str| {
@@ -162,7 +162,7 @@ fn event(kind: &str, fields: &str) -> Bytes {
     Bytes::from(format!("event: {kind}\ndata: {{\"type\":\"{kind}\",{fields}}}\n\n"))
 }
 
-fn document(ask: &Ask, scenario: &Scenario) -> String {
+pub(super) fn document(ask: &Ask, scenario: &Scenario) -> String {
     let mut blocks = Vec::new();
     if scenario.reasoning > 0 {
         let text = quoted(&scenario.reasoning_text());
@@ -198,7 +198,7 @@ fn split_prompt(ask: &Ask, scenario: &Scenario) -> (u64, u64) {
     (cached, ask.prompt - cached)
 }
 
-fn output_tokens(scenario: &Scenario) -> u64 {
+pub(super) fn output_tokens(scenario: &Scenario) -> u64 {
     let per_tool = TOOL_ARGUMENTS.len() as u64 + 1;
     u64::from(scenario.tokens) + u64::from(scenario.reasoning) + u64::from(scenario.tools) * per_tool
 }

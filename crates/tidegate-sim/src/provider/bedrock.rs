@@ -26,7 +26,7 @@ pub(super) fn plan(ask: &Ask, scenario: Scenario) -> Plan {
     Plan { head: head(200, "application/json"), body, scenario }
 }
 
-fn head(status: u16, media: &'static str) -> Head {
+pub(super) fn head(status: u16, media: &'static str) -> Head {
     Head::new(status, media).with("date", date()).with("x-amzn-requestid", guid())
 }
 
@@ -109,7 +109,7 @@ fn block_stop(block: u32) -> Bytes {
     event("contentBlockStop", block + 3, &format!(r#""contentBlockIndex":{block}"#))
 }
 
-fn exception(scenario: &Scenario) -> Bytes {
+pub(super) fn exception(scenario: &Scenario) -> Bytes {
     let kind = scenario.exception.as_deref().unwrap_or("modelStreamErrorException");
     let payload = match kind {
         "modelStreamErrorException" => {
@@ -123,7 +123,7 @@ fn exception(scenario: &Scenario) -> Bytes {
 }
 
 /// A frame whose last four bytes, its CRC, are wrong.
-fn broken_frame() -> Bytes {
+pub(super) fn broken_frame() -> Bytes {
     let mut bytes =
         event("contentBlockDelta", 4, r#""contentBlockIndex":0,"delta":{"text":"never read"}"#).to_vec();
     if let Some(last) = bytes.last_mut() {
@@ -146,7 +146,12 @@ fn event(kind: &str, pad: u32, fields: &str) -> Bytes {
     frame(":event-type", kind, "event", &payload)
 }
 
-fn frame(type_header: &'static str, kind: &str, message_type: &'static str, payload: &str) -> Bytes {
+pub(super) fn frame(
+    type_header: &'static str,
+    kind: &str,
+    message_type: &'static str,
+    payload: &str,
+) -> Bytes {
     let text = |value: &str| HeaderValue::String(value.to_owned().into());
     let message = Message::new(Bytes::copy_from_slice(payload.as_bytes()))
         .add_header(Header::new(type_header, text(kind)))

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{anthropic, bedrock, chat, gemini, quoted};
+use super::{anthropic, bedrock, chat, cohere, gemini, ollama, quoted};
 use crate::journal::Backend;
 use crate::plan::{Body, Head, Plan};
 use crate::scenario::Scenario;
@@ -56,6 +56,12 @@ pub(super) fn unauthorized(backend: Backend, missing: bool) -> Plan {
         }
         // Not 401 (recorded).
         (Backend::Gemini, false) => (400, "API key not valid. Please pass a valid API key."),
+        (Backend::Cohere, true) => (401, "no api key supplied"),
+        (Backend::Cohere, false) => (
+            401,
+            "Incorrect API key provided: bad****. You can find your API key at https://dashboard.cohere.com/api-keys.",
+        ),
+        (Backend::Ollama, _) => (401, "Unauthorized"),
         (_, true) => (
             401,
             "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).",
@@ -84,6 +90,8 @@ fn head(backend: Backend, status: u16, model: &str) -> Head {
         Backend::Azure => chat::azure_head(status, "application/json", model),
         Backend::Anthropic => anthropic::head(status, "application/json"),
         Backend::Gemini => gemini::head(status, "application/json; charset=UTF-8"),
+        Backend::Cohere => cohere::head(status, "application/json"),
+        Backend::Ollama => ollama::head(status, "application/json; charset=utf-8"),
         _ => chat::openai_head(status, "application/json"),
     }
 }
@@ -94,6 +102,8 @@ fn body(backend: Backend, status: u16, message: Option<&str>, model: &str) -> St
         Backend::Bedrock => format!(r#"{{"message":{}}}"#, quoted(message)),
         Backend::Anthropic => anthropic::error(status, message),
         Backend::Gemini => gemini::error(status, gemini::status_name(status), message),
+        Backend::Cohere => cohere::error(status, message),
+        Backend::Ollama => ollama::error(message),
         Backend::Azure => {
             format!(r#"{{"error":{{"code":"{}","message":{}}}}}"#, azure_code(status), quoted(message))
         }

@@ -67,8 +67,15 @@ impl Identity {
         match (self, backend) {
             (
                 Self::Missing | Self::Wrong(_),
-                Backend::Openai | Backend::Azure | Backend::Bedrock | Backend::Anthropic | Backend::Gemini,
-            ) => Some(errors::unauthorized(backend, self == Self::Missing)),
+                Backend::Openai
+                | Backend::Azure
+                | Backend::Bedrock
+                | Backend::Anthropic
+                | Backend::Gemini
+                | Backend::Cohere,
+            )
+            // A server of one's own asks for none.
+            | (Self::Wrong(_), Backend::Ollama) => Some(errors::unauthorized(backend, self == Self::Missing)),
             _ => None,
         }
     }

@@ -5,10 +5,14 @@
 
 mod anthropic;
 mod bedrock;
+mod bedrock_invoke;
 mod chat;
+mod cohere;
 mod errors;
 mod gemini;
 mod identity;
+mod ollama;
+pub(crate) mod realtime;
 mod responses;
 mod services;
 
@@ -50,10 +54,20 @@ pub(crate) enum Operation {
     Messages { count: bool },
     /// Bedrock's Converse.
     Converse { model: String, streaming: bool },
+    /// Claude by Bedrock's InvokeModel, or only the count of a request's tokens.
+    Invoke { model: String, streaming: bool, count: bool },
+    /// Claude by Vertex AI's rawPredict.
+    RawPredict { model: String, streaming: bool },
     /// Gemini's generateContent, on AI Studio or Vertex AI.
     Generate { model: String, streaming: bool },
+    /// A session over WebSocket, of OpenAI or Azure. `sim`: the scenario that its query asks for.
+    Realtime { azure: bool, model: String, sim: Option<String> },
     /// Only the count of its tokens.
     CountGenerate { model: String },
+    /// Cohere's chat.
+    CohereChat,
+    /// Ollama's chat.
+    OllamaChat,
     /// Something besides chat.
     Service(services::Service),
     /// None of these.
@@ -100,7 +114,11 @@ impl Order {
             }
             seen.streaming = matches!(
                 self.operation,
-                Operation::Converse { streaming: true, .. } | Operation::Generate { streaming: true, .. }
+                Operation::Converse { streaming: true, .. }
+                    | Operation::Generate { streaming: true, .. }
+                    | Operation::Realtime { .. }
+                    | Operation::Invoke { streaming: true, .. }
+                    | Operation::RawPredict { streaming: true, .. }
             );
         });
         if let Some(tag) = self.scenario.as_ref().ok().and_then(|scenario| scenario.tag.as_deref()) {
@@ -113,22 +131,57 @@ impl Order {
         self.scenario.as_ref().map_or((Duration::ZERO, false), |s| (s.read_delay, s.never_read))
     }
 
+    /// Whether it asks for a session.
+    pub(crate) fn is_realtime(&self) -> bool {
+        matches!(self.operation, Operation::Realtime { .. })
+    }
+
+    /// The session that it asks for, or the answer that refuses it.
+    pub(crate) fn session(self, call: &Call) -> Result<realtime::Script, Box<Plan>> {
+        let backend = self.operation.backend();
+        if let Some(refusal) = self.identity.refusal(backend) {
+            return Err(Box::new(refusal));
+        }
+        let Operation::Realtime { model, sim, .. } = self.operation else {
+            return Err(Box::new(errors::unknown_url(backend)));
+        };
+        let scenario = self.scenario.and_then(|scenario| scenario.with(sim.as_deref().unwrap_or_default()));
+        let scenario =
+            scenario.map_err(|error| Box::new(errors::bad_request(backend, &error.to_string())))?;
+        if let Some(tag) = &scenario.tag {
+            call.tag(tag);
+        }
+        match scenario.error {
+            Some(status) => Err(Box::new(errors::scenario_error(backend, status, &model, scenario))),
+            None => Ok(realtime::Script::new(model, scenario)),
+        }
+    }
+
     /// The answer to the whole request.
     pub(crate) fn plan(self, body: &Bytes, replay: Option<&Replay>, call: &Call) -> Plan {
         let backend = self.operation.backend();
         if let Some(refusal) = self.identity.refusal(backend) {
             return refusal;
         }
+        let counted = match &self.operation {
+            Operation::Invoke { count: true, .. } => bedrock_invoke::counted(body),
+            _ => None,
+        };
+        let body = counted.as_ref().unwrap_or(body);
         let ask = match &self.operation {
-            Operation::Unknown { .. } => return errors::unknown_url(backend),
+            Operation::Realtime { .. } | Operation::Unknown { .. } => return errors::unknown_url(backend),
             Operation::Models { azure } => return chat::models(*azure),
             Operation::Chat { azure } => Ask::chat(body, azure.as_ref()),
             Operation::Responses { .. } => Ask::responses(body),
             Operation::Kept { operation, .. } => Ok(Ask::kept(operation)),
             Operation::Messages { .. } => Ask::messages(body),
+            Operation::CohereChat => Ask::cohere(body),
+            Operation::OllamaChat => Ask::ollama(body),
             Operation::Converse { model, streaming } => Ask::converse(body, model, *streaming),
             Operation::Generate { model, streaming } => Ask::generate(body, model, *streaming),
             Operation::CountGenerate { model } => Ask::generate(body, model, false),
+            Operation::Invoke { model, streaming, .. } => Ask::hosted(body, model, *streaming, false),
+            Operation::RawPredict { model, streaming } => Ask::hosted(body, model, *streaming, true),
             Operation::Service(service) => service.ask(body),
         };
         let ask = match ask {
@@ -182,8 +235,15 @@ fn plan(order: &Order, mut ask: Ask, scenario: Scenario, body: &[u8], call: &Cal
         Operation::Converse { .. } => bedrock::plan(&ask, scenario),
         Operation::Generate { .. } => gemini::plan(&ask, scenario),
         Operation::CountGenerate { .. } => gemini::count(&ask, scenario),
+        Operation::Invoke { count: false, .. } => bedrock_invoke::plan(&ask, scenario),
+        Operation::Invoke { count: true, .. } => bedrock_invoke::count(&ask, scenario),
+        Operation::RawPredict { .. } => anthropic::plan(&ask, scenario),
+        Operation::CohereChat => cohere::plan(&ask, scenario),
+        Operation::OllamaChat => ollama::plan(&ask, scenario),
         Operation::Service(service) => services::plan(service, &ask, body, &order.headers, scenario),
-        Operation::Models { .. } | Operation::Unknown { .. } => errors::unknown_url(backend),
+        Operation::Models { .. } | Operation::Realtime { .. } | Operation::Unknown { .. } => {
+            errors::unknown_url(backend)
+        }
     }
 }
 
@@ -193,10 +253,15 @@ impl Operation {
         let azure = path.starts_with("/openai/");
         match path {
             "/v1/chat/completions" if post => return Self::Chat { azure: None },
+            "/v2/chat" if post => return Self::CohereChat,
+            "/api/chat" if post => return Self::OllamaChat,
             "/v1/messages" if post => return Self::Messages { count: false },
             "/v1/messages/count_tokens" if post => return Self::Messages { count: true },
             "/openai/v1/chat/completions" if post => {
                 return Self::Chat { azure: Some(AzureRoute { deployment: None, api_version: None }) };
+            }
+            "/v1/realtime" | "/openai/v1/realtime" | "/openai/realtime" if *method == Method::GET => {
+                return Self::of_session(path, query);
             }
             "/v1/responses" | "/openai/v1/responses" if post => return Self::Responses { azure },
             "/v1/models" | "/openai/v1/models" if *method == Method::GET => return Self::Models { azure },
@@ -213,13 +278,34 @@ impl Operation {
         if let Some(model) = path.strip_prefix("/model/").filter(|_| post) {
             return Self::of_bedrock(model);
         }
-        if path.starts_with("/v1beta/models/") || path.starts_with("/v1beta1/projects/") {
+        if path.starts_with("/v1beta/models/")
+            || path.starts_with("/v1beta1/projects/")
+            || path.starts_with("/v1/projects/")
+        {
             return Self::of_google(path, query, post);
         }
         let classic = path.strip_prefix("/openai/deployments/");
         match classic.and_then(|rest| rest.strip_suffix("/chat/completions")) {
             Some(deployment) if post => Self::of_azure(deployment, query),
             _ => Self::Unknown { backend: if azure { Backend::Azure } else { Backend::Unknown } },
+        }
+    }
+
+    /// Azure wants the dated surface's version and its name of the model there, and no other.
+    fn of_session(path: &str, query: Option<&str>) -> Self {
+        let value = |wanted: &str| {
+            let mut pairs = query.unwrap_or_default().split('&').filter_map(|pair| pair.split_once('='));
+            pairs.find(|(name, _)| *name == wanted).map(|(_, value)| decoded(value))
+        };
+        let azure = path.starts_with("/openai/");
+        let model = match path {
+            "/openai/realtime" => value("api-version").and_then(|_| value("deployment")),
+            _ if value("intent").is_some_and(|intent| intent == "transcription") => Some(String::new()),
+            _ => value("model"),
+        };
+        match model {
+            Some(model) => Self::Realtime { azure, model, sim: value("sim") },
+            None => Self::Unknown { backend: if azure { Backend::Azure } else { Backend::Openai } },
         }
     }
 
@@ -237,6 +323,14 @@ impl Operation {
     }
 
     fn of_bedrock(rest: &str) -> Self {
+        let invoke = |model: &str, streaming, count| Self::Invoke { model: decoded(model), streaming, count };
+        // Of other vendors' models InvokeModel has other bodies, which are not simulated.
+        match rest.rsplit_once('/').filter(|(model, _)| model.contains("claude-")) {
+            Some((model, "invoke")) => return invoke(model, false, false),
+            Some((model, "invoke-with-response-stream")) => return invoke(model, true, false),
+            Some((model, "count-tokens")) => return invoke(model, false, true),
+            _ => {}
+        }
         let (model, streaming) = match (rest.strip_suffix("/converse-stream"), rest.strip_suffix("/converse"))
         {
             (Some(model), _) => (model, true),
@@ -251,6 +345,12 @@ impl Operation {
         let named = path.rsplit_once("/models/").and_then(|(_, rest)| rest.split_once(':'));
         let sse = query.is_some_and(|query| query.split('&').any(|pair| pair == "alt=sse"));
         match named {
+            Some((model, "rawPredict")) if post => {
+                Self::RawPredict { model: decoded(model), streaming: false }
+            }
+            Some((model, "streamRawPredict")) if post => {
+                Self::RawPredict { model: decoded(model), streaming: true }
+            }
             Some((model, "generateContent")) if post => {
                 Self::Generate { model: decoded(model), streaming: false }
             }
@@ -275,8 +375,12 @@ impl Operation {
 
     fn backend(&self) -> Backend {
         match self {
-            Self::Chat { azure: None } | Self::Models { azure: false } => Backend::Openai,
-            Self::Chat { azure: Some(_) } | Self::Models { azure: true } => Backend::Azure,
+            Self::Chat { azure: None }
+            | Self::Models { azure: false }
+            | Self::Realtime { azure: false, .. } => Backend::Openai,
+            Self::Chat { azure: Some(_) }
+            | Self::Models { azure: true }
+            | Self::Realtime { azure: true, .. } => Backend::Azure,
             Self::Responses { azure } | Self::Kept { azure, .. } => {
                 if *azure {
                     Backend::Azure
@@ -285,8 +389,10 @@ impl Operation {
                 }
             }
             Self::Messages { .. } => Backend::Anthropic,
-            Self::Converse { .. } => Backend::Bedrock,
-            Self::Generate { .. } | Self::CountGenerate { .. } => Backend::Gemini,
+            Self::Converse { .. } | Self::Invoke { .. } => Backend::Bedrock,
+            Self::Generate { .. } | Self::CountGenerate { .. } | Self::RawPredict { .. } => Backend::Gemini,
+            Self::CohereChat => Backend::Cohere,
+            Self::OllamaChat => Backend::Ollama,
             Self::Service(service) => service.backend,
             Self::Unknown { backend } => *backend,
         }
@@ -296,9 +402,12 @@ impl Operation {
     fn model(&self) -> Option<&str> {
         match self {
             Self::Chat { azure: Some(AzureRoute { deployment, .. }) } => deployment.as_deref(),
-            Self::Converse { model, .. } | Self::Generate { model, .. } | Self::CountGenerate { model } => {
-                Some(model)
-            }
+            Self::Converse { model, .. }
+            | Self::Generate { model, .. }
+            | Self::CountGenerate { model }
+            | Self::Realtime { model, .. }
+            | Self::Invoke { model, .. }
+            | Self::RawPredict { model, .. } => Some(model),
             Self::Service(service) => service.model.as_deref(),
             _ => None,
         }
@@ -348,6 +457,60 @@ impl Ask {
         Ok(Self {
             model: request.model.ok_or("model: Field required")?,
             streaming: request.stream.unwrap_or(false),
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/name")),
+        })
+    }
+
+    /// OpenAI's shape as far as it is looked at.
+    fn cohere(body: &[u8]) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        if request.messages.is_none() {
+            return Err("invalid request: messages is required".to_owned());
+        }
+        Ok(Self {
+            model: request.model.ok_or("invalid request: model is required")?,
+            streaming: request.stream.unwrap_or(false),
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/function/name")),
+        })
+    }
+
+    /// OpenAI's shape, too, but that it streams unless told otherwise.
+    fn ollama(body: &[u8]) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        Ok(Self {
+            model: request.model.ok_or("model is required")?,
+            streaming: request.stream.unwrap_or(true),
+            include_usage: true,
+            padded: false,
+            prompt: measure(body),
+            tool: request.tools.and_then(|tools| first_tool(tools.get(), "/0/function/name")),
+        })
+    }
+
+    /// Anthropic's body as other clouds have it, which refuse what stands elsewhere. Vertex AI's says whether to stream.
+    fn hosted(body: &[u8], model: &str, streaming: bool, may_stream: bool) -> Result<Self, String> {
+        let request: ChatRequest<'_> = parse(body)?;
+        if request.anthropic_version.is_none() {
+            return Err("anthropic_version: Field required".to_owned());
+        }
+        if request.model.is_some() {
+            return Err("model: Extra inputs are not permitted".to_owned());
+        }
+        if request.stream.is_some() && !may_stream {
+            return Err("stream: Extra inputs are not permitted".to_owned());
+        }
+        if request.messages.is_none() {
+            return Err("messages: Field required".to_owned());
+        }
+        Ok(Self {
+            model: model.to_owned(),
+            streaming,
             include_usage: true,
             padded: false,
             prompt: measure(body),
@@ -440,6 +603,7 @@ struct ChatRequest<'a> {
     model: Option<String>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
+    anthropic_version: Option<String>,
     #[serde(borrow)]
     messages: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -497,6 +661,10 @@ fn quoted(text: &str) -> String {
 /// The value of a response's `date` header.
 fn date() -> String {
     httpdate::fmt_http_date(SystemTime::now())
+}
+
+fn unix_nanos() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos())
 }
 
 fn unix_seconds() -> u64 {

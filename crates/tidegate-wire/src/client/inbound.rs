@@ -358,6 +358,33 @@ fn without(text: &str, name: &str) -> Result<Bytes, WireError> {
     Ok(out.into())
 }
 
+/// The object `body` without some of its fields and with others, which stand first; one that it has already is left alone.
+///
+/// # Errors
+/// It is no JSON object.
+pub(crate) fn reshaped(
+    body: &Bytes,
+    leave_out: &[&str],
+    add: &[(&str, serde_json::Value)],
+) -> Result<Bytes, WireError> {
+    let mut body = body.clone();
+    for name in leave_out {
+        body = without(std::str::from_utf8(&body).unwrap_or_default(), name)?;
+    }
+    let text = std::str::from_utf8(&body).unwrap_or_default();
+    let (mut given, mut empty) = (Vec::new(), true);
+    each_field(text, |key, _| {
+        empty = false;
+        given.extend(add.iter().map(|(name, _)| *name).filter(|name| key == *name));
+        Ok(())
+    })?;
+    let fields = text.find('{').map_or(0, |brace| brace + 1);
+    let added = add.iter().filter(|(name, _)| !given.contains(name));
+    let added: Vec<String> = added.map(|(name, value)| format!(r#""{name}":{value}"#)).collect();
+    let comma = if empty || added.is_empty() { "" } else { "," };
+    Ok(splice(&body, &[(fields..fields, added.join(",") + comma)]))
+}
+
 /// Replaces ranges, which are sorted and don't overlap.
 pub(crate) fn splice(body: &[u8], edits: &[(Range<usize>, String)]) -> Bytes {
     let grown: usize = edits.iter().map(|(_, text)| text.len()).sum();

@@ -19,7 +19,9 @@ use crate::{
 };
 
 pub use inbound::{Inbound, Outside};
-pub(crate) use inbound::{RelayShape, checked_model, each_field, optional, place, splice, wrong_type};
+pub(crate) use inbound::{
+    RelayShape, checked_model, each_field, optional, place, reshaped, splice, wrong_type,
+};
 pub use reply_headers::is_of_use;
 
 /// What a caller speaks.
@@ -156,14 +158,16 @@ impl ClientDialect {
 
     /// Whether a backend of this dialect speaks the caller's own: its replies are relayed.
     pub(crate) fn is(self, dialect: Dialect) -> bool {
-        matches!(
-            (self, dialect),
-            (Self::OpenaiChat, Dialect::OpenaiChat)
-                | (Self::OpenaiResponses, Dialect::OpenaiResponses)
-                | (Self::AnthropicMessages, Dialect::AnthropicMessages)
-                | (Self::Gemini(_), Dialect::Gemini)
-                | (Self::BedrockConverse, Dialect::BedrockConverse)
-        )
+        match self {
+            Self::OpenaiChat => dialect == Dialect::OpenaiChat,
+            Self::OpenaiResponses => dialect == Dialect::OpenaiResponses,
+            Self::AnthropicMessages => matches!(
+                dialect,
+                Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages
+            ),
+            Self::Gemini(_) => dialect == Dialect::Gemini,
+            Self::BedrockConverse => dialect == Dialect::BedrockConverse,
+        }
     }
 
     /// Whether a request's body has no place for the model and for whether to stream: its path says both.

@@ -2,11 +2,12 @@
 //!
 //! Never decides what is refused. Called by backend dialects that encode messages of the hub in a form of their own.
 
-use serde_json::value::RawValue;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
     WireError,
-    hub::{Extras, Part},
+    hub::{Extras, Message, Part, Role, Tool, ToolKind},
 };
 
 /// The code of an error that names a parameter which the backend can't honour: OpenAI's own, and what `drop_params` goes by.
@@ -48,6 +49,45 @@ impl Api {
         }
     }
 
+    /// Names tell speakers of one role apart, and this API has none. Where there is only one to tell, which is what agent
+    /// frameworks send, nothing is lost without it; with two, the model would take what they say for one speaker's.
+    pub(crate) fn check_names(self, messages: &[Message]) -> Result<(), WireError> {
+        let mut speakers: Vec<(Role, &str)> = Vec::new();
+        for (index, message) in messages.iter().enumerate() {
+            // A tool message's name repeats what its call's id already says.
+            let Some(name) = message.name.as_deref().filter(|_| message.role != Role::Tool) else { continue };
+            match speakers.iter().find(|(role, _)| *role == message.role) {
+                None => speakers.push((message.role, name)),
+                Some((_, other)) if *other == name => {}
+                Some((_, other)) => {
+                    let why = format!(
+                        "its messages have no names to tell {other:?} from {name:?}; say it in the text"
+                    );
+                    return Err(self.unsupported(format!("messages[{index}].name"), &why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A function in OpenAI's form, which some others share, with a schema in any case. `strict` is left to the caller.
+    pub(crate) fn function(self, tool: &Tool, path: &str) -> Result<Value, WireError> {
+        let hosted = tool.extras.get("type").and_then(Value::as_str).is_some_and(|kind| kind != "function");
+        if tool.kind == ToolKind::Custom || hosted {
+            return Err(self.unsupported(format!("{path}.type"), "its tools are functions"));
+        }
+        self.refuse_extras(path, &tool.extras, &["type"])?;
+        let mut function = Map::new();
+        function.insert("name".to_owned(), tool.name.clone().into());
+        if let Some(description) = &tool.description {
+            function.insert("description".to_owned(), description.clone().into());
+        }
+        let parameters = tool.parameters.clone();
+        let parameters = parameters.unwrap_or_else(|| json!({ "type": "object", "properties": {} }));
+        function.insert("parameters".to_owned(), parameters);
+        Ok(json!({ "type": "function", "function": function }))
+    }
+
     /// The message at `path` can't have this part.
     pub(crate) fn misplaced(self, path: &str, part: &Part) -> WireError {
         let kind = match part {
@@ -80,4 +120,13 @@ pub(crate) fn tool_input<'a>(arguments: &'a str, param: &str) -> Result<&'a RawV
         return Err(WireError::bad_request("tool call arguments are not a JSON object").with_param(param));
     }
     Ok(raw)
+}
+
+/// The text of a document that came as base64.
+///
+/// # Errors
+/// It is none; `param` is named.
+pub(crate) fn document_text(data: &str, param: &str) -> Result<String, WireError> {
+    let text = STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    text.ok_or_else(|| WireError::bad_request("a text document is not base64 of UTF-8").with_param(param))
 }

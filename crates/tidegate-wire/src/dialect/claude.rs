@@ -41,7 +41,7 @@ impl Claude {
         let (_, name) = model.rsplit_once("claude-")?;
         let numbered =
             |word: &str| word.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit());
-        let family = name.split('-').find(|word| !numbered(word));
+        let family = name.split(WORD_ENDS).find(|word| !numbered(word));
         let version = match family {
             Some(family) if !FAMILIES.contains(&family) => (u32::MAX, 0),
             _ => version(name),
@@ -110,11 +110,13 @@ impl Claude {
 /// at once and is no date, the second.
 fn version(name: &str) -> (u32, u32) {
     let number = |word: &str| word.parse::<u32>().ok().filter(|number| *number < 100);
-    let mut words = name.split('-').skip_while(|word| number(word).is_none());
+    let mut words = name.split(WORD_ENDS).skip_while(|word| number(word).is_none());
     let major = words.next().and_then(number).unwrap_or_default();
     (major, words.next().and_then(number).unwrap_or_default())
 }
 
+/// Vertex AI writes a model's date behind an `@`.
+const WORD_ENDS: [char; 2] = ['-', '@'];
 /// Families whose names have a version that says what they take.
 const FAMILIES: [&str; 4] = ["opus", "sonnet", "haiku", "instant"];
 const EFFORTS: [&str; 5] = ["low", "medium", "high", "xhigh", "max"];
@@ -133,6 +135,8 @@ mod tests {
         assert_eq!(version("us.anthropic.claude-opus-4-6-v1"), Some((4, 6)));
         assert_eq!(version("claude-sonnet-4-20250514"), Some((4, 0)));
         assert_eq!(version("claude-sonnet-5"), Some((5, 0)));
+        assert_eq!(version("claude-opus-4-5@20251101"), Some((4, 5)));
+        assert_eq!(version("claude-sonnet-4@20250514"), Some((4, 0)));
         assert_eq!(version("claude-instant-v1"), Some((0, 0)));
         assert_eq!(version("claude-v2:1"), Some((0, 0)));
         assert_eq!(version("claude-fable-1"), Some((u32::MAX, 0)), "a new family is a new model");

@@ -2,7 +2,7 @@
 //!
 //! What would change the answer is refused by name, all at once. Values that ask for nothing (`n: 1`, a penalty of 0, null)
 //! are not refused, and hints, without which the answer is the same, are dropped: programs written for OpenAI set them for all
-//! backends alike. Called by backend dialects that have none of OpenAI's penalties, seeds and log-probabilities.
+//! backends alike. Called by backend dialects that lack some of OpenAI's penalties, seeds and log-probabilities.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::{
     hub::{ChatRequest, Extras},
 };
 
-/// Fails on what `backend` can't honour. `takes` says which carried fields are the dialect's own or have another name in it.
+/// Fails on what `backend` can't honour. `takes` says which parameters and carried fields are the dialect's own or have another name in it.
 pub(crate) fn refuse_unsupported(
     request: &ChatRequest,
     backend: &'static str,
@@ -55,8 +55,11 @@ fn unsupported(request: &ChatRequest, takes: impl Fn(&str) -> bool) -> Vec<Cow<'
         ("logprobs", sampling.logprobs == Some(true)),
         ("top_logprobs", sampling.top_logprobs.is_some_and(|count| count > 0)),
     ];
-    let mut names: Vec<Cow<'_, str>> =
-        modelled.into_iter().filter(|(_, asked)| *asked).map(|(name, _)| Cow::Borrowed(name)).collect();
+    let mut names: Vec<Cow<'_, str>> = modelled
+        .into_iter()
+        .filter(|(name, asked)| *asked && !takes(name))
+        .map(|(name, _)| Cow::Borrowed(name))
+        .collect();
     let carried = request.extras.iter().filter(|(name, value)| {
         !takes(name) && !HINTS.contains(&name.as_str()) && !is_without_effect(name, value)
     });

@@ -7,8 +7,10 @@
 mod parts;
 mod plan;
 mod prepare;
+mod realtime;
 mod refusal;
 mod responses;
+mod route;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -131,7 +133,10 @@ pub enum Quirk {
     NamesReasoningShort,
     /// Some models take some requests, or all of them, on its Responses API only.
     BridgesToResponses,
-    /// A server of the operator's own: a key is sent if there is one, and a base URL without a path gets `/v1`.
+    /// Has Claude by Anthropic's own API, too, inside an operation of its own.
+    ServesClaude,
+    /// A server of the operator's own: a key is sent if there is one, and a base URL without a path gets `/v1` where OpenAI's dialect is
+    /// spoken.
     OwnServer,
 }
 
@@ -169,6 +174,14 @@ pub enum Dialect {
     BedrockConverse,
     /// Gemini's generateContent and streamGenerateContent.
     Gemini,
+    /// Cohere's chat API, version 2.
+    CohereChat,
+    /// Ollama's own chat API.
+    Ollama,
+    /// Anthropic's Messages API inside Bedrock's InvokeModel. No row's: a host of Bedrock speaks it to some callers.
+    BedrockInvoke,
+    /// Anthropic's Messages API inside Vertex AI's rawPredict. No row's: Vertex AI speaks it for some models.
+    VertexMessages,
 }
 
 /// When a host's Responses API is used.
@@ -327,7 +340,8 @@ impl HostRow {
     /// People give a server of their own by its address alone.
     fn with_v1(&self, given: &str) -> String {
         let bare = given.split_once("://").is_some_and(|(_, rest)| !rest.contains('/'));
-        let path = if bare && self.has(Quirk::OwnServer) { "/v1" } else { "" };
+        let openai = self.dialect == Dialect::OpenaiChat && self.has(Quirk::OwnServer);
+        let path = if bare && openai { "/v1" } else { "" };
         format!("{given}{path}")
     }
 

@@ -7,18 +7,23 @@ use crate::{
     client::{ClientDialect, Operation, StreamForm},
     dialect::{
         Decoder, answer_tool::AnswerDecoder, anthropic_messages::MessagesDecoder,
-        bedrock_converse::ConverseDecoder, gemini::GeminiDecoder, one_call::OneCallDecoder,
-        openai_chat::ChatDecoder, openai_responses::ResponsesDecoder,
+        bedrock_converse::ConverseDecoder, cohere_chat::CohereDecoder, gemini::GeminiDecoder,
+        ollama::OllamaDecoder, one_call::OneCallDecoder, openai_chat::ChatDecoder,
+        openai_responses::ResponsesDecoder,
     },
     framing::Framing,
     hub::Event,
-    reply::{Events, FrameRelay, Relay, Reply, Translate, WholeRelay},
+    reply::{Enveloped, Events, FrameRelay, Relay, Reply, Translate, WholeRelay},
 };
 
 impl ReplyPlan {
     /// A machine that yields bytes for the caller, in its own dialect. `id` and `created` (Unix seconds) fill what the backend's
     /// dialect does not say.
     pub fn reply(&self, id: &str, created: u64) -> Box<dyn Reply<Item = Bytes>> {
+        self.out_of_envelope(self.of_events(id, created))
+    }
+
+    fn of_events(&self, id: &str, created: u64) -> Box<dyn Reply<Item = Bytes>> {
         let kept_by = self.response.kept_by.clone();
         match self.operation {
             Operation::CountTokens => {
@@ -60,18 +65,32 @@ impl ReplyPlan {
 
     /// A machine that yields hub events.
     pub fn events(&self) -> Box<dyn Reply<Item = Event>> {
-        Box::new(Events::new(self.framing(), self.decoder(), self.choices))
+        self.out_of_envelope(Box::new(Events::new(self.framing(), self.decoder(), self.choices)))
     }
 
-    /// How the backend's body is cut into frames.
+    fn out_of_envelope<I: 'static>(&self, reply: Box<dyn Reply<Item = I>>) -> Box<dyn Reply<Item = I>> {
+        if self.dialect == Dialect::BedrockInvoke && self.streaming {
+            return Box::new(Enveloped::new(reply));
+        }
+        reply
+    }
+
+    /// How the backend's body is cut into frames; of InvokeModel, what is in its envelope.
     pub fn framing(&self) -> Framing {
         match (self.dialect, self.streaming) {
             (_, false) => Framing::Whole,
-            (Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AnthropicMessages, true) => {
-                Framing::Sse
-            }
+            (
+                Dialect::OpenaiChat
+                | Dialect::OpenaiResponses
+                | Dialect::AnthropicMessages
+                | Dialect::CohereChat
+                | Dialect::BedrockInvoke
+                | Dialect::VertexMessages,
+                true,
+            ) => Framing::Sse,
             (Dialect::BedrockConverse, true) => Framing::EventStream,
             (Dialect::Gemini, true) => Framing::SseOrJson,
+            (Dialect::Ollama, true) => Framing::JsonLines,
         }
     }
 
@@ -79,9 +98,13 @@ impl ReplyPlan {
         let mut decoder: Box<dyn Decoder> = match self.dialect {
             Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
             Dialect::OpenaiResponses => Box::new(ResponsesDecoder::new()),
-            Dialect::AnthropicMessages => Box::new(MessagesDecoder::new()),
+            Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages => {
+                Box::new(MessagesDecoder::new())
+            }
             Dialect::BedrockConverse => Box::new(ConverseDecoder::new()),
             Dialect::Gemini => Box::new(GeminiDecoder::new(self.choices)),
+            Dialect::CohereChat => Box::new(CohereDecoder::new()),
+            Dialect::Ollama => Box::new(OllamaDecoder::new()),
         };
         if self.emulation.one_call {
             decoder = Box::new(OneCallDecoder::new(decoder));

@@ -18,7 +18,7 @@ use crate::{
         answer_tool, anthropic_messages,
         api::{Api, UNSUPPORTED_PARAMETER},
         bedrock_converse::{self, EncodeOptions},
-        gemini,
+        cohere_chat, gemini, ollama,
         openai_chat::{self, RequestShape},
         openai_responses,
     },
@@ -50,9 +50,11 @@ impl Endpoint {
     }
 
     /// Whether media that a caller names by URL have to be fetched for this backend: it takes their bytes alone.
-    pub fn takes_bytes_alone(&self, inbound: &Inbound) -> bool {
-        let generates = inbound.operation == Operation::Generate;
-        generates && !inbound.client.is(self.host.dialect) && self.host.dialect == Dialect::BedrockConverse
+    /// `model` is the backend's name for the model.
+    pub fn takes_bytes_alone(&self, inbound: &Inbound, model: &str) -> bool {
+        let dialect = self.spoken(inbound.client, model);
+        let translated = inbound.operation == Operation::Generate && !inbound.client.is(dialect);
+        translated && matches!(dialect, Dialect::BedrockConverse | Dialect::Ollama)
     }
 
     fn prepare_as(
@@ -71,7 +73,7 @@ impl Endpoint {
         }
         let mut dropped = Vec::new();
         let (body, emulation) = if relayed {
-            (self.relayed(inbound, dialect, model, &mut dropped)?, Emulation::default())
+            (self.hosted(inbound, dialect, model, &mut dropped)?, Emulation::default())
         } else {
             match decoded.or(read.as_ref()) {
                 Some(request) => self.translated(request, dialect, model, &mut dropped)?,
@@ -89,9 +91,46 @@ impl Endpoint {
             emulation,
             response: self.response_facts(inbound, relayed),
         };
-        let own = HeaderMap::new();
-        let passed = if relayed { &inbound.headers } else { &own };
-        Ok(Prepared { dropped, ..self.prepared(plan, model, body, passed)? })
+        let passed = if relayed { self.passed(dialect, &inbound.headers) } else { HeaderMap::new() };
+        Ok(Prepared { dropped, ..self.prepared(plan, model, body, &passed)? })
+    }
+
+    /// Header fields of the caller's that go on to a backend which speaks its dialect.
+    fn passed(&self, dialect: Dialect, headers: &HeaderMap) -> HeaderMap {
+        let mut passed = headers.clone();
+        match dialect {
+            // Both stand in the body.
+            Dialect::BedrockInvoke => passed.clear(),
+            // The version stands in the body.
+            Dialect::VertexMessages => {
+                passed.clear();
+                for beta in headers.get_all(&anthropic_messages::BETA_HEADER) {
+                    passed.append(anthropic_messages::BETA_HEADER, beta.clone());
+                }
+            }
+            _ => {}
+        }
+        passed
+    }
+
+    /// The caller's own body, as the cloud wants it that has the API of the caller's dialect.
+    fn hosted(
+        &self,
+        inbound: &Inbound,
+        dialect: Dialect,
+        model: &str,
+        dropped: &mut Vec<String>,
+    ) -> Result<Bytes, WireError> {
+        let body = self.relayed(inbound, dialect, model, dropped)?;
+        let count = inbound.operation == Operation::CountTokens;
+        match dialect {
+            Dialect::BedrockInvoke if count => {
+                anthropic_messages::invoke_count_body(&body, &inbound.headers, model)
+            }
+            Dialect::BedrockInvoke => anthropic_messages::invoke_body(&body, &inbound.headers, model),
+            Dialect::VertexMessages => anthropic_messages::vertex_body(&body, &inbound.headers, count),
+            _ => Ok(body),
+        }
     }
 
     /// The caller's own body, with what this backend needs changed.
@@ -138,9 +177,11 @@ impl Endpoint {
         dropped: &mut Vec<String>,
     ) -> Result<(Bytes, Emulation), WireError> {
         let (needed, several_calls) = match dialect {
-            Dialect::AnthropicMessages => (anthropic_messages::needs_answer_tool(request, model), false),
+            Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages => {
+                (anthropic_messages::needs_answer_tool(request, model), false)
+            }
             Dialect::BedrockConverse => (bedrock_converse::needs_answer_tool(request, model), true),
-            Dialect::Gemini => (None, true),
+            Dialect::Gemini | Dialect::CohereChat | Dialect::Ollama => (None, true),
             Dialect::OpenaiChat | Dialect::OpenaiResponses => (None, false),
         };
         let one_call =
@@ -190,8 +231,7 @@ impl Endpoint {
 
     /// Whether it has OpenAI's legacy completions.
     fn completes(&self) -> bool {
-        self.host.dialect == Dialect::OpenaiChat
-            && matches!(self.host.services, Services::OpenAi | Services::OpenAiBelowV1 | Services::Azure)
+        matches!(self.host.services, Services::OpenAi | Services::OpenAiBelowV1 | Services::Azure)
             && !self.host.lacks_operations.contains(&"completions")
     }
 
@@ -217,7 +257,7 @@ impl Endpoint {
     /// # Errors
     /// As [`Endpoint::prepare`].
     pub fn prepare_hub(&self, request: &ChatRequest, model: &str) -> Result<Prepared, WireError> {
-        let dialect = self.dialect_for(model, || Ask::of(request));
+        let dialect = self.dialect_for(ClientDialect::OpenaiChat, model, || Ask::of(request));
         let mut dropped = Vec::new();
         let (body, emulation) = self.translated(request, dialect, model, &mut dropped)?;
         let plan = ReplyPlan {
@@ -241,25 +281,26 @@ impl Endpoint {
         decoded: Option<&ChatRequest>,
         model: &str,
     ) -> Result<(Dialect, Option<ChatRequest>), WireError> {
-        // Legacy completions are nowhere else.
+        let client = inbound.client;
+        // They are there beside whatever else the host speaks.
         if inbound.operation == Operation::Complete {
-            return Ok((self.host.dialect, None));
+            return Ok((Dialect::OpenaiChat, None));
         }
-        if inbound.client == ClientDialect::OpenaiChat {
-            return Ok((self.dialect_for(model, || Ask::in_chat(inbound)), None));
+        if client == ClientDialect::OpenaiChat {
+            return Ok((self.dialect_for(client, model, || Ask::in_chat(inbound)), None));
         }
-        if inbound.client.is(self.host.dialect) {
-            return Ok((self.host.dialect, None));
+        let spoken = self.spoken(client, model);
+        if client.is(spoken) {
+            return Ok((spoken, None));
         }
-        if inbound.client == ClientDialect::OpenaiResponses {
-            let relayed = self.has_responses();
-            return Ok((if relayed { Dialect::OpenaiResponses } else { self.host.dialect }, None));
+        if client == ClientDialect::OpenaiResponses {
+            return Ok((if self.has_responses() { Dialect::OpenaiResponses } else { spoken }, None));
         }
         if let Some(request) = decoded {
-            return Ok((self.dialect_for(model, || Ask::of(request)), None));
+            return Ok((self.dialect_for(client, model, || Ask::of(request)), None));
         }
         let request = inbound.decode()?;
-        Ok((self.dialect_for(model, || Ask::of(&request)), Some(request)))
+        Ok((self.dialect_for(client, model, || Ask::of(&request)), Some(request)))
     }
 
     /// The body in the backend's dialect.
@@ -281,11 +322,23 @@ impl Endpoint {
             Dialect::OpenaiResponses => {
                 openai_responses::encode_request(request, &openai_responses::EncodeOptions { model })
             }
-            Dialect::AnthropicMessages => {
-                anthropic_messages::encode_request(request, &anthropic_messages::EncodeOptions { model })
+            Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages => {
+                let options = anthropic_messages::EncodeOptions { model };
+                let body = anthropic_messages::encode_request(request, &options)?;
+                match dialect {
+                    Dialect::BedrockInvoke => {
+                        anthropic_messages::invoke_body(&body, &HeaderMap::new(), model)
+                    }
+                    Dialect::VertexMessages => {
+                        anthropic_messages::vertex_body(&body, &HeaderMap::new(), false)
+                    }
+                    _ => Ok(body),
+                }
             }
             Dialect::BedrockConverse => bedrock_converse::encode_request(request, &EncodeOptions { model }),
             Dialect::Gemini => gemini::encode_request(request, model),
+            Dialect::CohereChat => cohere_chat::encode_request(request, model),
+            Dialect::Ollama => ollama::encode_request(request, model),
         }
     }
 
@@ -315,7 +368,8 @@ impl Endpoint {
     pub(super) fn request_headers(&self, dialect: Dialect, streaming: bool, passed: &HeaderMap) -> HeaderMap {
         let accept = match (dialect, streaming) {
             (_, false) => "application/json",
-            (Dialect::BedrockConverse, true) => "application/vnd.amazon.eventstream",
+            (Dialect::BedrockConverse | Dialect::BedrockInvoke, true) => "application/vnd.amazon.eventstream",
+            (Dialect::Ollama, true) => "application/x-ndjson",
             (_, true) => "text/event-stream",
         };
         let mut headers = self.headers.clone();
@@ -345,6 +399,25 @@ impl Endpoint {
                 let operation = if streaming { "converse-stream" } else { "converse" };
                 format!("{base}/model/{segment}/{operation}")
             }
+            (Dialect::BedrockInvoke, _) if operation == Operation::CountTokens => {
+                let model = utf8_percent_encode(anthropic_messages::counted_model(model), SEGMENT);
+                format!("{base}/model/{model}/count-tokens")
+            }
+            (Dialect::BedrockInvoke, _) => {
+                let operation = if streaming { "invoke-with-response-stream" } else { "invoke" };
+                format!("{base}/model/{segment}/{operation}")
+            }
+            (Dialect::VertexMessages, _) => {
+                // As its clients call it; generateContent is called in the newer version.
+                let place = base.strip_suffix("/publishers/google").unwrap_or(base);
+                let place = place.replacen("/v1beta1/", "/v1/", 1);
+                let models = format!("{place}/publishers/anthropic/models");
+                match (operation, streaming) {
+                    (Operation::CountTokens, _) => format!("{models}/count-tokens:rawPredict"),
+                    (_, true) => format!("{models}/{segment}:streamRawPredict"),
+                    (_, false) => format!("{models}/{segment}:rawPredict"),
+                }
+            }
             (Dialect::AnthropicMessages, _) => {
                 // As some write it, since OpenAI's has it.
                 let base = base.strip_suffix("/v1").unwrap_or(base);
@@ -362,11 +435,21 @@ impl Endpoint {
                 format!("{base}/models/{}:{operation}", utf8_percent_encode(model, SEGMENT))
             }
             (Dialect::OpenaiResponses, _) => self.responses_url(""),
+            (Dialect::CohereChat, _) => {
+                // As LiteLLM's users write it, or with the version.
+                let base = base.strip_suffix("/v2/chat").or_else(|| base.strip_suffix("/v2")).unwrap_or(base);
+                format!("{base}/v2/chat")
+            }
+            (Dialect::Ollama, _) => {
+                // Its OpenAI-compatible API is at `/v1`, and many know no other.
+                let base = base.strip_suffix("/v1").or_else(|| base.strip_suffix("/api")).unwrap_or(base);
+                format!("{base}/api/chat")
+            }
             (Dialect::OpenaiChat, auth) => {
                 let path = if operation == Operation::Complete { "completions" } else { "chat/completions" };
                 match auth {
                     AuthScheme::Azure => self.azure_url(path, Some(segment.to_string())),
-                    _ => format!("{base}/{path}"),
+                    _ => self.openai_url(path),
                 }
             }
         };
@@ -376,6 +459,16 @@ impl Endpoint {
                 format!("the base URL of host {} does not make a URL: {error}", self.host.name),
             )
         })
+    }
+
+    /// The URL of `path` below the root of OpenAI's API.
+    pub(crate) fn openai_url(&self, path: &str) -> String {
+        let base = self.base_url.trim_end_matches('/');
+        if self.host.services != Services::OpenAiBelowV1 {
+            return format!("{base}/{path}");
+        }
+        let root = base.strip_suffix("/v1").or_else(|| base.strip_suffix("/api")).unwrap_or(base);
+        format!("{root}/v1/{path}")
     }
 
     /// The URL of `path` at a resource of Azure's. Of what no deployment does there is none.
@@ -404,8 +497,12 @@ impl Endpoint {
     fn puts_model_in_path(&self, dialect: Dialect) -> bool {
         match dialect {
             Dialect::OpenaiChat => self.host.auth == AuthScheme::Azure,
-            Dialect::OpenaiResponses => false,
-            _ => true,
+            Dialect::OpenaiResponses | Dialect::CohereChat | Dialect::Ollama => false,
+            Dialect::AnthropicMessages
+            | Dialect::BedrockConverse
+            | Dialect::BedrockInvoke
+            | Dialect::Gemini
+            | Dialect::VertexMessages => true,
         }
     }
 

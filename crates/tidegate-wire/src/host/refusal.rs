@@ -7,16 +7,19 @@ use http::HeaderMap;
 use super::Dialect;
 use crate::{
     WireError,
-    dialect::{bedrock_converse, gemini, openai_chat},
+    dialect::{bedrock_converse, cohere_chat, gemini, openai_chat},
 };
 
 pub(super) fn decode(dialect: Dialect, status: u16, headers: &HeaderMap, body: &[u8]) -> WireError {
     let error = match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AnthropicMessages => {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AnthropicMessages | Dialect::Ollama => {
             openai_chat::decode_error_body(status, body)
         }
-        Dialect::BedrockConverse => bedrock_converse::decode_error(status, headers, body),
-        Dialect::Gemini => gemini::decode_error(status, body),
+        Dialect::BedrockConverse | Dialect::BedrockInvoke => {
+            bedrock_converse::decode_error(status, headers, body)
+        }
+        Dialect::Gemini | Dialect::VertexMessages => gemini::decode_error(status, body),
+        Dialect::CohereChat => cohere_chat::decode_error(status, body),
     };
     let wait = retry_after(headers).max(error.retry_after());
     error.with_upstream_status(status).with_retry_after(wait).with_upstream_headers(headers.clone())

@@ -66,7 +66,12 @@ impl Ask {
 impl Endpoint {
     /// In which of its dialects the backend gets a request that is no caller's of the Responses API. `ask` is called only where it
     /// matters.
-    pub(super) fn dialect_for(&self, model: &str, ask: impl FnOnce() -> Ask) -> Dialect {
+    pub(super) fn dialect_for(
+        &self,
+        client: ClientDialect,
+        model: &str,
+        ask: impl FnOnce() -> Ask,
+    ) -> Dialect {
         let bridged = self.host.dialect == Dialect::OpenaiChat
             && match self.responses {
                 ResponsesUse::Always => true,
@@ -76,7 +81,7 @@ impl Endpoint {
                         && Model::of(model).is_some_and(|model| model.needs_responses(ask))
                 }
             };
-        if bridged { Dialect::OpenaiResponses } else { self.host.dialect }
+        if bridged { Dialect::OpenaiResponses } else { self.spoken(client, model) }
     }
 
     /// Whether a caller of the Responses API is relayed: the backend has it, as far as is known.

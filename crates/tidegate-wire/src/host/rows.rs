@@ -56,6 +56,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: RunsOn,
         billing_source: BillingSource::Reported("BerriAI/litellm#34147, from AWS's usage report"),
         services: Services::Bedrock,
+        quirks: &[Quirk::ServesClaude],
         ..CHAT
     },
     HostRow {
@@ -111,14 +112,17 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: RunsOn,
         billing_source: GOOGLE_CHARGES,
         services: Services::Vertex,
+        quirks: &[Quirk::ServesClaude],
         ..CHAT
     },
-    // Chat by the form that it shares with OpenAI.
     HostRow {
         name: "cohere",
         aliases: &["cohere_chat"],
-        default_base_url: Some("https://api.cohere.ai/compatibility/v1"),
-        variables: keys(&["COHERE_API_KEY", "CO_API_KEY"], &["COHERE_API_BASE"]),
+        dialect: Dialect::CohereChat,
+        default_base_url: Some("https://api.cohere.com"),
+        variables: keys(&["CO_API_KEY", "COHERE_API_KEY"], &["CO_API_URL", "COHERE_API_BASE"]),
+        abort_stops_billing: Stops,
+        billing_source: OPENROUTER_LISTS,
         services: Services::Cohere,
         ..CHAT
     },
@@ -251,13 +255,21 @@ pub static HOSTS: &[HostRow] = &[
     HostRow {
         name: "ollama",
         aliases: &["ollama_chat"],
-        default_base_url: Some("http://localhost:11434/v1"),
+        dialect: Dialect::Ollama,
+        default_base_url: Some("http://localhost:11434"),
         variables: keys(&["OLLAMA_API_KEY"], &["OLLAMA_API_BASE", "OLLAMA_BASE_URL"]),
         abort_stops_billing: Stops,
         billing_source: CLOSING_CANCELS,
-        quirks: &[Quirk::OwnServer, Quirk::NamesReasoningShort],
+        quirks: &[Quirk::OwnServer],
         services: Services::OpenAiBelowV1,
-        responses: Some("Ollama's documentation, OpenAI compatibility"),
+        ..CHAT
+    },
+    HostRow {
+        name: "ollama_cloud",
+        dialect: Dialect::Ollama,
+        default_base_url: Some("https://ollama.com"),
+        variables: keys(&["OLLAMA_API_KEY"], &[]),
+        services: Services::OpenAiBelowV1,
         ..CHAT
     },
     HostRow {

@@ -437,3 +437,149 @@ fn azures_responses_are_on_the_v1_surface_whatever_the_base_url_names() {
         assert_eq!(url, format!("https://r.openai.azure.com/openai/v1/responses{query}"), "{base}");
     }
 }
+
+/// The one rule of which API of a cloud is called.
+#[test]
+fn claude_is_called_by_its_own_api_where_the_caller_speaks_it_or_the_cloud_has_no_other() {
+    use ClientDialect::{AnthropicMessages, OpenaiChat};
+    let profile = "arn:aws:bedrock:eu-west-1:1:application-inference-profile/x1";
+    for (host, client, model, dialect) in [
+        ("bedrock", AnthropicMessages, "eu.anthropic.claude-haiku-4-5-20251001-v1:0", Dialect::BedrockInvoke),
+        ("bedrock", AnthropicMessages, "anthropic.claude-v2", Dialect::BedrockInvoke),
+        ("bedrock", AnthropicMessages, "amazon.nova-pro-v1:0", Dialect::BedrockConverse),
+        ("bedrock", AnthropicMessages, profile, Dialect::BedrockConverse),
+        ("bedrock", OpenaiChat, "anthropic.claude-v2", Dialect::BedrockConverse),
+        ("vertex_ai", AnthropicMessages, "claude-sonnet-4@20250514", Dialect::VertexMessages),
+        ("vertex_ai", OpenaiChat, "claude-sonnet-4@20250514", Dialect::VertexMessages),
+        ("vertex_ai", OpenaiChat, "gemini-3-flash", Dialect::Gemini),
+        ("gemini", AnthropicMessages, "claude-sonnet-5", Dialect::Gemini),
+        ("anthropic", OpenaiChat, "claude-sonnet-5", Dialect::AnthropicMessages),
+        ("openrouter", AnthropicMessages, "anthropic/claude-sonnet-5", Dialect::OpenaiChat),
+    ] {
+        let place = Place { region: Some("eu-west-1"), account: Some("p-1"), ..Place::default() };
+        let endpoint = row(host).unwrap().endpoint_at(place).unwrap();
+        assert_eq!(endpoint.spoken(client, model), dialect, "{host} {client:?} {model}");
+    }
+}
+
+/// A Messages request as a caller's, with header fields of its own.
+fn messages(operation: Operation, headers: &[(&'static str, &'static str)], body: &str) -> Inbound {
+    let outside = Outside {
+        operation,
+        headers: self::headers(headers),
+        ..Outside::of(ClientDialect::AnthropicMessages)
+    };
+    Inbound::read(outside, body.to_owned().into()).unwrap()
+}
+
+#[test]
+fn invoke_model_gets_the_callers_own_body_with_version_and_betas_in_it() {
+    let body = r#"{"model":"x", "stream": true,"max_tokens":9.0,"messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"web_search_20250305","name":"web_search"}]}"#;
+    let inbound = messages(
+        Operation::Generate,
+        &[("anthropic-beta", "a-1, b-2"), ("anthropic-version", "2023-06-01")],
+        body,
+    );
+    let bedrock = endpoint("bedrock", None, None);
+    let model = "eu.anthropic.claude-haiku-4-5-20251001-v1:0";
+    let outbound = bedrock.prepare(&inbound, model).unwrap().outbound;
+    assert_eq!(
+        outbound.uri,
+        "https://bedrock-runtime.eu-west-1.amazonaws.com/model/\
+         eu.anthropic.claude-haiku-4-5-20251001-v1%3A0/invoke-with-response-stream"
+    );
+    assert_eq!(
+        outbound.body,
+        r#"{"anthropic_version":"bedrock-2023-05-31","anthropic_beta":["a-1","b-2"],"max_tokens":9.0,"messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"web_search_20250305","name":"web_search"}]}"#
+    );
+    assert_eq!(outbound.headers["accept"], "application/vnd.amazon.eventstream");
+    assert!(
+        !outbound.headers.contains_key("anthropic-beta")
+            && !outbound.headers.contains_key("anthropic-version")
+    );
+    let version = |headers: &[(&'static str, &'static str)], model: &str, body: &str| {
+        let inbound = messages(Operation::Generate, headers, body);
+        let outbound = bedrock.prepare(&inbound, model).unwrap().outbound;
+        let sent: serde_json::Value = serde_json::from_slice(&outbound.body).unwrap();
+        sent["anthropic_version"].as_str().unwrap().to_owned()
+    };
+    let newer = [("anthropic-version", "2026-10-21")];
+    assert_eq!(version(&newer, "anthropic.claude-sonnet-5", body), "2026-10-21");
+    assert_eq!(version(&newer, model, body), "bedrock-2023-05-31", "a model that has no such version");
+    let own = body.replace("\"model\"", "\"anthropic_version\":\"mine\",\"model\"");
+    assert_eq!(version(&[], model, &own), "mine");
+}
+
+#[test]
+fn bedrock_counts_the_tokens_of_what_would_be_invoked() {
+    let body = r#"{"model":"x","messages":[{"role":"user","content":"Hi"}]}"#;
+    let inbound = messages(Operation::CountTokens, &[], body);
+    let bedrock = endpoint("bedrock", None, None);
+    let prepared = bedrock.prepare(&inbound, "us.anthropic.claude-sonnet-4-20250514-v1:0").unwrap();
+    assert_eq!(
+        prepared.outbound.uri.path(),
+        "/model/anthropic.claude-sonnet-4-20250514-v1%3A0/count-tokens",
+        "a profile is refused (recorded)"
+    );
+    let sent: serde_json::Value = serde_json::from_slice(&prepared.outbound.body).unwrap();
+    let inside = sent["input"]["invokeModel"]["body"].as_str().unwrap();
+    let inside = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, inside).unwrap();
+    assert_eq!(
+        String::from_utf8(inside).unwrap(),
+        r#"{"max_tokens":32000,"anthropic_version":"bedrock-2023-05-31","messages":[{"role":"user","content":"Hi"}]}"#
+    );
+    let mut told = std::collections::VecDeque::new();
+    let mut reply = prepared.plan.reply("id", 1);
+    reply.push(Bytes::from_static(br#"{"inputTokens": 18}"#), &mut told).unwrap();
+    reply.finish(&mut told).unwrap();
+    assert_eq!(Vec::from(told).concat(), br#"{"input_tokens":18}"#);
+    let nova = bedrock.prepare(&inbound, "amazon.nova-pro-v1:0").err().unwrap();
+    assert_eq!((nova.class(), nova.param()), (ErrorClass::BadRequest, Some("model")));
+}
+
+#[test]
+fn vertex_ai_has_claude_at_anthropics_own_place() {
+    let place = Place { region: Some("us-east5"), account: Some("p-1"), ..Place::default() };
+    let vertex = row("vertex_ai").unwrap().endpoint_at(place).unwrap();
+    let models = "https://us-east5-aiplatform.googleapis.com/v1/projects/p-1/locations/us-east5/publishers/anthropic/models";
+    let body = r#"{"model":"x","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let betas = [("anthropic-beta", "a-1"), ("anthropic-version", "2023-06-01")];
+    let outbound =
+        vertex.prepare(&messages(Operation::Generate, &betas, body), "claude-opus-5").unwrap().outbound;
+    assert_eq!(outbound.uri.to_string(), format!("{models}/claude-opus-5:streamRawPredict"));
+    assert_eq!(
+        outbound.body,
+        r#"{"anthropic_version":"vertex-2023-10-16","stream":true,"max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#
+    );
+    assert_eq!(outbound.headers["anthropic-beta"], "a-1");
+    assert!(!outbound.headers.contains_key("anthropic-version"));
+    let count =
+        vertex.prepare(&messages(Operation::CountTokens, &[], body), "claude-opus-5").unwrap().outbound;
+    assert_eq!(count.uri.to_string(), format!("{models}/count-tokens:rawPredict"));
+    assert!(String::from_utf8(count.body.to_vec()).unwrap().contains(r#""model":"claude-opus-5""#));
+    // A chat completion is translated into the same.
+    let chat = inbound(r#"{"model":"m","messages":[{"role":"user","content":"Hi"}],"max_tokens":5}"#);
+    let prepared = vertex.prepare(&chat, "claude-opus-5").unwrap();
+    assert_eq!(prepared.outbound.uri.to_string(), format!("{models}/claude-opus-5:rawPredict"));
+    let sent: serde_json::Value = serde_json::from_slice(&prepared.outbound.body).unwrap();
+    assert_eq!((&sent["anthropic_version"], sent.get("model")), (&"vertex-2023-10-16".into(), None));
+    assert_eq!(prepared.plan.dialect, Dialect::VertexMessages);
+}
+
+/// Where a cloud's API takes the caller's own body, nothing of it is changed, so nothing is fetched for it.
+#[test]
+fn media_are_fetched_for_those_who_take_bytes_alone() {
+    let chat = inbound(r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#);
+    let own =
+        messages(Operation::Generate, &[], r#"{"model":"m","messages":[{"role":"user","content":"Hi"}]}"#);
+    for (host, inbound, model, alone) in [
+        ("bedrock", &chat, "anthropic.claude-v2", true),
+        ("bedrock", &own, "anthropic.claude-v2", false),
+        ("bedrock", &own, "amazon.nova-pro-v1:0", true),
+        ("ollama", &chat, "qwen3", true),
+        ("cohere", &chat, "command-a-03-2025", false),
+        ("openai", &chat, "gpt-5", false),
+    ] {
+        assert_eq!(endpoint(host, None, None).takes_bytes_alone(inbound, model), alone, "{host} {model}");
+    }
+}

@@ -33,6 +33,12 @@ impl RequestHead {
         self.put(&["\r\n"]);
     }
 
+    /// Ends that of a request without a body, which asks for another protocol.
+    pub fn finish_upgrade(mut self) -> Vec<u8> {
+        self.put(&["\r\n"]);
+        self.0
+    }
+
     /// Ends it. `length` is the body's, in bytes.
     pub fn finish(mut self, length: usize) -> Vec<u8> {
         self.put(&["content-length: ", &length.to_string(), "\r\n\r\n"]);
@@ -59,9 +65,16 @@ pub struct HeadReader {
     doubled: usize,
     /// Bytes of the heads before this one, which only announced it.
     announced: usize,
+    /// Whether a change of protocol was asked for.
+    upgrade: bool,
 }
 
 impl HeadReader {
+    /// For the reply to a request that asks for another protocol: status 101 is one then, and what follows is that protocol's.
+    pub fn of_upgrade() -> Self {
+        Self { upgrade: true, ..Self::default() }
+    }
+
     /// Reads the head at the beginning of `buffer`. `None`: it has not come whole. Heads of status 100 to 199 only announce
     /// the reply: they are taken off the buffer and passed over.
     ///
@@ -83,14 +96,16 @@ impl HeadReader {
             };
             let head = ReplyHead::parse(buffer.get(..end).unwrap_or_default())?;
             let head = head.ok_or_else(|| broken("its head has an empty line inside"))?;
-            if !head.status.is_informational() {
+            let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+            if !head.status.is_informational() || (switches && self.upgrade) {
                 return Ok(Some(head));
             }
-            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+            if switches {
                 return Err(broken("it changes to another protocol"));
             }
             buffer.advance(head.length);
-            *self = Self { announced: self.announced + head.length, ..Self::default() };
+            let (announced, upgrade) = (self.announced + head.length, self.upgrade);
+            *self = Self { announced, upgrade, ..Self::default() };
         }
     }
 

@@ -13,7 +13,7 @@ pub use request::{
     Audio, CachePoint, ChatRequest, Document, Image, Limits, Message, Part, Reasoning, ReasoningEffort,
     ResponseFormat, Role, Sampling, Source, StreamOptions, Tool, ToolCall, ToolChoice, ToolKind, ToolResult,
 };
-pub use usage::Usage;
+pub use usage::{BYTES_PER_TOKEN, Usage};
 
 /// Fields that no hub type models, carried along so that nothing is dropped silently.
 pub type Extras = serde_json::Map<String, serde_json::Value>;

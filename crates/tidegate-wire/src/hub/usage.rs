@@ -28,3 +28,7 @@ impl Usage {
         Self { prompt_tokens: tokens, total_tokens: tokens, ..Self::default() }
     }
 }
+
+/// Bytes of text in a token, where tokens have to be estimated: a rule of thumb for the languages that models see most. A
+/// tokenizer takes its place where one is at hand.
+pub const BYTES_PER_TOKEN: u64 = 4;

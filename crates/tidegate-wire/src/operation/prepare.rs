@@ -207,11 +207,7 @@ impl Endpoint {
                 self.azure_url(&path, done_by)
             }
             Services::Cohere => self.cohere_url(&path),
-            Services::OpenAiBelowV1 => {
-                let root = ["/v1", "/api"].iter().find_map(|end| self.base_url.strip_suffix(end));
-                format!("{}/v1/{path}", root.unwrap_or(&self.base_url))
-            }
-            _ => format!("{}/{path}", self.base_url),
+            _ => self.openai_url(&path),
         };
         // Of a request for a model the query says what the body says, or is Azure's version, which is the operator's.
         let query = request.asked.query.as_deref().filter(|_| operation.model == Model::None);
@@ -225,7 +221,8 @@ impl Endpoint {
     /// Cohere has a version in every path; a base URL may name one, too.
     fn cohere_url(&self, path: &str) -> String {
         let base = &self.base_url;
-        let root = ["/compatibility/v1", "/v1", "/v2"].iter().find_map(|end| base.strip_suffix(end));
+        let root =
+            ["/compatibility/v1", "/v1", "/v2/chat", "/v2"].iter().find_map(|end| base.strip_suffix(end));
         format!("{}/v2/{path}", root.unwrap_or(base))
     }
 }

@@ -205,11 +205,11 @@ fn each_host_has_operations_at_its_own_address() {
     );
     for base in [
         None,
-        Some("https://api.cohere.ai"),
-        Some("https://api.cohere.ai/v2"),
-        Some("https://api.cohere.ai/v1"),
+        Some("https://api.cohere.com"),
+        Some("https://api.cohere.com/v2"),
+        Some("https://api.cohere.com/v1"),
     ] {
-        assert_eq!(uri("cohere", base, "embed-v4.0"), "https://api.cohere.ai/v2/embed", "{base:?}");
+        assert_eq!(uri("cohere", base, "embed-v4.0"), "https://api.cohere.com/v2/embed", "{base:?}");
     }
     for base in [None, Some("http://localhost:11434"), Some("http://localhost:11434/api")] {
         assert_eq!(uri("ollama", base, "all-minilm"), "http://localhost:11434/v1/embeddings", "{base:?}");

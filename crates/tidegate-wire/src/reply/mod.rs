@@ -4,6 +4,7 @@
 //! or whole, is decided when it is made. It holds no socket, so it can't hold on to one.
 
 mod document;
+mod enveloped;
 mod events;
 mod observe;
 mod observe_chat;
@@ -28,6 +29,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 pub(crate) use document::{Document, ReadDocument};
+pub(crate) use enveloped::Enveloped;
 pub use events::Events;
 pub(crate) use pass::Ends;
 pub use pass::Pass;

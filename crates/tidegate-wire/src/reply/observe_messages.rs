@@ -101,10 +101,17 @@ impl Observer for CountObserver {
     }
 
     fn whole(&mut self, body: Bytes) -> Result<Bytes, WireError> {
-        let count = serde_json::from_slice::<Value>(&body).ok();
-        if count.is_none_or(|count| count.get(self.field).and_then(Value::as_u64).is_none()) {
-            return Err(WireError::protocol(format!("the backend's count of tokens has no {}", self.field)));
-        }
+        let told = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+        let count = |name: &str| told.get(name).and_then(Value::as_u64);
+        let body = match (count(self.field), count("inputTokens")) {
+            (Some(_), _) => body,
+            // Bedrock's word for it.
+            (None, Some(tokens)) => Bytes::from(format!(r#"{{"{}":{tokens}}}"#, self.field)),
+            (None, None) => {
+                let message = format!("the backend's count of tokens has no {}", self.field);
+                return Err(WireError::protocol(message));
+            }
+        };
         // No model has run.
         self.tally.event(&Event::Usage(Usage::default()));
         self.tally.event(&Event::End);

@@ -60,16 +60,19 @@ fn every_kind_of_host_appears_from_its_own_variables_alone() {
         .into_iter()
         .flatten()
         .collect();
-        assert_eq!(names(&own), [kind.name], "{own:?}");
+        // Ollama's servers and its cloud have one key.
+        let expected: &[&str] =
+            if kind.name == "ollama" { &["ollama", "ollama_cloud"] } else { &[kind.name] };
+        assert_eq!(names(&own), expected, "{own:?}");
     }
 }
 
 /// A key for Ollama's cloud must not be taken for the wish to call a server on this machine.
 #[test]
 fn a_key_alone_makes_no_host_of_a_server_on_this_machine() {
-    assert!(names(&[("OLLAMA_API_KEY", "k")]).is_empty());
+    assert_eq!(names(&[("OLLAMA_API_KEY", "k")]), ["ollama_cloud"]);
     let found = found(&[("OLLAMA_API_BASE", "http://127.0.0.1:11434")]);
-    assert_eq!(found.hosts[0].1.url().as_deref(), Some("http://127.0.0.1:11434/v1"));
+    assert_eq!(found.hosts[0].1.url().as_deref(), Some("http://127.0.0.1:11434"));
     assert!(found.notes.is_empty(), "a server of one's own wants no key");
 }
 

@@ -11,6 +11,7 @@ mod decode_part;
 mod decode_request;
 mod encoder;
 mod error;
+mod hosted;
 mod reply;
 mod request;
 #[cfg(test)]
@@ -21,13 +22,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, header::Entry};
 pub(crate) use decode_request::{PARAMETERS, decode_request};
 pub(crate) use encoder::{stream_encoder, whole_encoder};
 pub(crate) use error::{encode_error, error_event};
+pub(crate) use hosted::{counted_model, invoke_body, invoke_count_body, vertex_body};
 pub use reply::MessagesDecoder;
 pub(crate) use request::needs_answer_tool;
 pub use request::{EncodeOptions, encode_request};
 
 /// Header fields that are a part of a request: which version of the API it is written for, and which betas it uses.
-pub(crate) static REQUEST_HEADERS: [HeaderName; 2] =
-    [VERSION_HEADER, HeaderName::from_static("anthropic-beta")];
+pub(crate) static REQUEST_HEADERS: [HeaderName; 2] = [VERSION_HEADER, BETA_HEADER];
 
 /// Sees to it that a request names a version of the API that is known here. What a caller or an operator says is kept if it is.
 pub(crate) fn pin_version(headers: &mut HeaderMap) {
@@ -38,6 +39,9 @@ pub(crate) fn pin_version(headers: &mut HeaderMap) {
         Entry::Vacant(none) => drop(none.insert(HeaderValue::from_static(VERSION))),
     }
 }
+
+/// Betas that a request uses.
+pub(crate) const BETA_HEADER: HeaderName = HeaderName::from_static("anthropic-beta");
 
 const VERSION_HEADER: HeaderName = HeaderName::from_static("anthropic-version");
 

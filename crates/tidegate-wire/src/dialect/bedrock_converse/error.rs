@@ -29,7 +29,7 @@ pub fn decode_error(status: u16, headers: &HeaderMap, body: &[u8]) -> WireError 
 }
 
 /// An exception frame: `name` is its `:exception-type`, `payload` its JSON.
-pub(super) fn decode_exception(name: &str, payload: &[u8]) -> WireError {
+pub(crate) fn decode_exception(name: &str, payload: &[u8]) -> WireError {
     let kind = normalise_kind(name);
     let status = modelled_status(&kind);
     let message = serde_json::from_slice::<ErrorBody>(payload)
@@ -40,7 +40,7 @@ pub(super) fn decode_exception(name: &str, payload: &[u8]) -> WireError {
 }
 
 /// An error frame: `code` is its `:error-code`, `message` its `:error-message`.
-pub(super) fn decode_error_message(code: &str, message: &[u8]) -> WireError {
+pub(crate) fn decode_error_message(code: &str, message: &[u8]) -> WireError {
     let kind = normalise_kind(code);
     let status = modelled_status(&kind);
     let message = String::from_utf8_lossy(message);

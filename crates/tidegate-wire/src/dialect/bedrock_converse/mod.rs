@@ -17,7 +17,7 @@ mod request;
 
 pub(crate) use encoder::{error_frame, stream_encoder, whole_encoder};
 pub use error::decode_error;
-pub(crate) use error::{encode_error, error_type};
+pub(crate) use error::{decode_error_message, decode_exception, encode_error, error_type};
 pub(crate) use inbound::{PARAMETERS, decode_request};
 pub use reply::ConverseDecoder;
 pub(crate) use request::needs_answer_tool;

@@ -2,10 +2,9 @@
 
 use std::borrow::Cow;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-
 use crate::{
     WireError,
+    dialect::api::document_text,
     hub::{Document, Image, Source},
 };
 
@@ -44,10 +43,7 @@ pub(super) fn document<'a>(document: &'a Document, path: &str) -> Result<Block<'
         Source::Base64 { media_type, data }
             if media_type.starts_with("text/") || is(media_type, name, "text/plain", ".txt") =>
         {
-            let text = STANDARD.decode(data).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-            let text = text.ok_or_else(|| {
-                WireError::bad_request("a text document is not base64 of UTF-8").with_param(param())
-            })?;
+            let text = document_text(data, &param())?;
             MediaSource::Text { media_type: "text/plain", data: text }
         }
         Source::Base64 { .. } => return Err(unsupported(param(), "documents are PDF or plain text")),

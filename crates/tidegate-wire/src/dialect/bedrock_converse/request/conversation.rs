@@ -25,7 +25,7 @@ pub(super) struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     pub(super) fn encode(messages: &'a [hub::Message], family: ModelFamily) -> Result<Self, WireError> {
-        check_names(messages)?;
+        API.check_names(messages)?;
         let mut conversation = Self::default();
         let mut names = DocumentNames::default();
         for (index, message) in messages.iter().enumerate() {
@@ -68,26 +68,6 @@ impl<'a> Conversation<'a> {
             }
         }
     }
-}
-
-/// Names tell speakers of one role apart, and Converse has none. Where there is only one to tell, which is what agent
-/// frameworks send, nothing is lost without it; with two, the model would take what they say for one speaker's.
-fn check_names(messages: &[hub::Message]) -> Result<(), WireError> {
-    let mut speakers: Vec<(Role, &str)> = Vec::new();
-    for (index, message) in messages.iter().enumerate() {
-        // A tool message's name repeats what its call's id already says.
-        let Some(name) = message.name.as_deref().filter(|_| message.role != Role::Tool) else { continue };
-        match speakers.iter().find(|(role, _)| *role == message.role) {
-            None => speakers.push((message.role, name)),
-            Some((_, other)) if *other == name => {}
-            Some((_, other)) => {
-                let why =
-                    format!("its messages have no names to tell {other:?} from {name:?}; say it in the text");
-                return Err(unsupported(format!("messages[{index}].name"), &why));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Says no more than is evident, as it is shown to the model.

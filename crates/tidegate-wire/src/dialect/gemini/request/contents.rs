@@ -17,7 +17,7 @@ use crate::{
 
 /// The body, as far as the messages make it.
 pub(super) fn encode(messages: &[Message], family: Family) -> Result<Map<String, Value>, WireError> {
-    check_names(messages)?;
+    API.check_names(messages)?;
     let mut conversation =
         Conversation { family, contents: Vec::new(), system: Vec::new(), calls: HashMap::new() };
     for (at, message) in messages.iter().enumerate() {
@@ -249,17 +249,3 @@ const OWN_PARTS: &[&str] = &[
 
 /// What replies carry and clients send back, and no model reads.
 const OUTPUT_ONLY: &[&str] = &["annotations", "citations", "images", "gemini_parts"];
-
-/// Names tell speakers of one role apart, and Gemini has none. Where there is only one, nothing is lost without it.
-fn check_names(messages: &[Message]) -> Result<(), WireError> {
-    let mut speakers: HashMap<Role, &str> = HashMap::new();
-    for (at, message) in messages.iter().enumerate() {
-        // A tool message's name repeats what its call's id already says.
-        let Some(name) = message.name.as_deref().filter(|_| message.role != Role::Tool) else { continue };
-        if *speakers.entry(message.role).or_insert(name) != name {
-            let why = "its messages have no names to tell speakers of one role apart; say it in the text";
-            return Err(unsupported(format!("messages[{at}].name"), why));
-        }
-    }
-    Ok(())
-}
