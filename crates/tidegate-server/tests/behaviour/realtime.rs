@@ -167,7 +167,7 @@ fn a_session_is_relayed_and_its_responses_are_summed_up() {
         assert_eq!(seen.closed_how, Some(ClosedHow::Goodbye(1000)));
         let record = setup.only_record();
         assert_eq!((record.outcome, record.status, record.host), (Outcome::Complete, 101, host));
-        assert_eq!(record.provenance, Provenance::Reported);
+        assert_eq!((record.operation, record.provenance), ("realtime", Provenance::Reported));
         let usage = &record.usage;
         assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (20, 7, 27));
         assert_eq!(usage.cached_tokens, Some(4));
