@@ -170,6 +170,38 @@ def test_coheres_client_embeds(coheres):
     assert [vector[0] for vector in reply.embeddings.float_] == [3.0, 11.0]
 
 
+@pytest.fixture(scope="module")
+def passed_through(gateway):
+    """Cohere's client at Cohere's own API, behind the gateway."""
+    return cohere.ClientV2(api_key=KEY, base_url=f"{gateway.url}/cohere-open", timeout=PATIENCE_S)
+
+
+def asks_cohere(scenario: str) -> dict:
+    tool = {"type": "function", "function": {"name": "tide_table", "parameters": {"type": "object"}}}
+    messages = [{"role": "user", "content": f"[sim {scenario}]"}]
+    return {"model": "command-a-03-2025", "messages": messages, "tools": [tool]}
+
+
+def test_coheres_client_chats_with_tools(passed_through):
+    reply = passed_through.chat(**asks_cohere("tokens=3,tools=2"))
+    assert [part.text for part in reply.message.content if part.type == "text"] == [" A tide gate"]
+    assert [call.function.name for call in reply.message.tool_calls] == ["tide_table"] * 2
+    events = list(passed_through.chat_stream(**asks_cohere("tokens=3,tools=2")))
+    deltas = [event.delta.message.content.text for event in events if event.type == "content-delta"]
+    assert "".join(text for text in deltas if text) == " A tide gate"
+    assert [event.type for event in events].count("tool-call-start") == 2
+
+
+def test_coheres_client_that_leaves_stops_its_backend(simulator, passed_through):
+    tag = "e2e-cohere"
+    stream = passed_through.chat_stream(**asks_cohere(f"tokens=100000,interval=2ms,tag={tag}"))
+    for event in stream:
+        if event.type == "content-delta":
+            break
+    stream.close()
+    backend_closed(simulator, tag)
+
+
 def test_speech_that_is_not_listened_to_stops_its_backend(simulator, gateway, openais):
     tag = "e2e-speech"
     said = f"[sim tokens=100000,interval=2ms,tag={tag}]"

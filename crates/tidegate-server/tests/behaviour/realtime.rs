@@ -311,6 +311,22 @@ fn a_goodbye_with_nothing_under_way_completes_a_session_and_a_lost_connection_do
     }
 }
 
+/// It does not wait for the answer, and what was on its way to it then it did not want.
+#[test]
+fn a_caller_that_says_goodbye_and_goes_has_finished() {
+    let mut setup = Setup::start();
+    for round in 0..50 {
+        let tag = format!("gone{round}");
+        let mut session = Session::open(&setup, &format!("model=openai/sim&sim=tag%3D{tag}"));
+        session.goodbye();
+        block_on(setup.sim.wait_for(&tag, Duration::from_secs(3), |seen| seen.closed_ns.is_some()));
+        session.0.rst();
+    }
+    let records = setup.records.wait(50);
+    assert!(records.iter().all(|record| record.outcome == Outcome::Complete), "{records:?}");
+    setup.finish();
+}
+
 #[test]
 fn a_backend_that_does_not_answer_a_goodbye_is_closed_soon_all_the_same() {
     let mut setup = Setup::start();
