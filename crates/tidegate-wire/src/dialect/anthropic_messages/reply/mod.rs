@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::{
     WireError,
     dialect::{Decoder, openai_chat::error_of},
-    framing::Frame,
+    framing::{Frame, MAX_FRAME, too_long},
     hub::{Event, FinishReason, ReplyStart, ToolKind},
     json::raw::{Raw, filled, text, value},
 };
@@ -51,7 +51,7 @@ struct Open {
 enum OpenKind {
     /// A call of the caller's tool. `input` is what the block began with.
     Call { index: u32, input: Option<String>, has_arguments: bool },
-    /// A block that the hub doesn't model, and the pieces of its input.
+    /// A block that the hub doesn't model, and the pieces of its input. `input.len() <= MAX_FRAME`.
     Other { fields: Map<String, Value>, input: String },
 }
 
@@ -213,6 +213,9 @@ impl MessagesDecoder {
                 Ok(())
             }
             Some(OpenKind::Other { input, .. }) => {
+                if input.len() + piece.len() > MAX_FRAME {
+                    return Err(too_long("block", MAX_FRAME));
+                }
                 input.push_str(&piece);
                 Ok(())
             }
