@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     WireError,
-    dialect::{Decoder, openai_chat::error_of},
+    dialect::{Decoder, MOST_PARTS, openai_chat::error_of, too_many_parts},
     framing::{Frame, MAX_FRAME, too_long},
     hub::{Event, FinishReason, ReplyStart, ToolKind},
     json::raw::{Raw, filled, text, value},
@@ -297,6 +297,7 @@ impl Decoder for MessagesDecoder {
             return Ok(());
         }
         match frame {
+            Frame::Sse { .. } if self.open.len() > MOST_PARTS => Err(too_many_parts()),
             Frame::Sse { event, data } => self.data(event, data, events),
             Frame::Whole(body) => self.whole(body, events),
             Frame::Line(_) | Frame::EventStream { .. } => Err(WireError::protocol(
