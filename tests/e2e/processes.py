@@ -190,6 +190,8 @@ hosts:
   vertex_ai:
     base_url: "{backends}/v1beta1/projects/p/locations/global/publishers/google"
     token: {KEY}
+  cohere-open: {{ kind: cohere, base_url: "{backends}", api_key: {KEY}, pass_through: true }}
+  open: {{ kind: openai, base_url: "{backends}/v1", api_key: {KEY}, pass_through: true }}
   wrong-key: {{ kind: openai, base_url: "{backends}/v1", api_key: bad-{KEY} }}
   nobody: {{ kind: openai, base_url: "http://127.0.0.1:{refusing_port()}/v1", api_key: {KEY} }}
 """

@@ -90,7 +90,7 @@ def test_every_refused_call_has_a_line_that_says_so_and_used_nothing(gateway):
     [
         ("/v1/chat/completions", ("-X", "GET"), 405, "method_not_allowed", "POST"),
         ("/v1/models", ("-X", "DELETE"), 405, "method_not_allowed", "GET"),
-        ("/v1/embeddings", ("-X", "POST", "-d", "{}"), 404, "not_found", None),
+        ("/v1/nothing", ("-X", "POST", "-d", "{}"), 404, "not_found", None),
         ("/", (), 404, "not_found", None),
     ],
 )

@@ -1,11 +1,12 @@
-"""LangChain's OpenAI client, unmodified, over every backend: whole, streamed, with tools and structured output, and hanging up
-half way.
+"""LangChain's clients of OpenAI and of Bedrock, unmodified, over every backend: whole, streamed, with tools and structured output, and
+hanging up half way.
 """
 
 import asyncio
 from contextlib import aclosing
 
 import pytest
+from langchain_aws import ChatBedrockConverse
 from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 from pydantic import BaseModel
@@ -35,6 +36,23 @@ def chat(gateway):
     def make(host: str) -> ChatOpenAI:
         return ChatOpenAI(
             model=f"{host}/gpt-4o-mini", base_url=f"{gateway.url}/v1", api_key=KEY, max_retries=0, timeout=PATIENCE_S
+        )
+
+    return make
+
+
+@pytest.fixture
+def converse(gateway):
+    """AWS's client signs its requests; the gateway's key is its secret."""
+
+    def make(host: str) -> ChatBedrockConverse:
+        return ChatBedrockConverse(
+            model=f"{host}/gpt-4o-mini",
+            provider="anthropic",
+            endpoint_url=gateway.url,
+            region_name="us-east-1",
+            aws_access_key_id="AKIAENDTOEND",
+            aws_secret_access_key=KEY,
         )
 
     return make
@@ -90,3 +108,20 @@ def test_leaving_the_asynchronous_loop_stops_the_backend(simulator, chat, host):
         await asyncio.to_thread(backend_closed, simulator, tag)
 
     asyncio.run(leaves_half_way())
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_converse_whole_with_tool_calls(converse, host):
+    message = converse(host).bind_tools([tide_table]).invoke(asks("tokens=3,tools=2,prompt=30"))
+    assert message.text == TEXT
+    assert [call["args"] for call in message.tool_calls] == [{"harbour": "Delfzijl"}] * 2
+    assert message.usage_metadata["input_tokens"] == 30
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_a_converse_stream_adds_up_to_the_same(converse, host):
+    whole = None
+    for chunk in converse(host).bind_tools([tide_table]).stream(asks("tokens=3,tools=2,prompt=30")):
+        whole = chunk if whole is None else whole + chunk
+    assert whole.text == TEXT
+    assert [call["args"] for call in whole.tool_calls] == [{"harbour": "Delfzijl"}] * 2

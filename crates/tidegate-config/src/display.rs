@@ -22,7 +22,13 @@ impl fmt::Display for Config {
             None => f.write_str("# master_key: none, so loopback only\n")?,
         }
         f.write_str("hosts:\n")?;
-        self.hosts.iter().try_for_each(|(name, host)| write_host(f, name, host))?;
+        for (name, host) in &self.hosts {
+            write_host(f, name, host)?;
+            writeln!(f, "    pass_through: {}", self.pass_through.contains(name))?;
+        }
+        if let Some(name) = &self.default_host {
+            writeln!(f, "default_host: {}", quoted(name))?;
+        }
         if !self.models.is_empty() {
             f.write_str("models:\n")?;
         }

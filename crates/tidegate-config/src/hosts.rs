@@ -19,23 +19,38 @@ use crate::{
     scalar,
 };
 
-/// Reads the section. The hosts that could not be read are missing, but their names are in the second list, so that the
+/// Reads the section. The hosts that could not be read are missing, but their names are there, so that the
 /// models that lead to them are not called wrong too.
-pub(super) fn read<'t>(field: &Field<'t>, report: &mut Report<'_>) -> (Vec<(String, Host)>, Vec<&'t str>) {
-    let Some(section) = Section::open(field, report) else { return (Vec::new(), Vec::new()) };
-    let (mut hosts, mut names) = (Vec::new(), Vec::new());
+pub(super) fn read<'t>(field: &Field<'t>, report: &mut Report<'_>) -> Read<'t> {
+    let mut read = Read::default();
+    let Some(section) = Section::open(field, report) else { return read };
+    let Read { hosts, names, pass_through } = &mut read;
     for (name, position, field) in section.fields() {
         names.push(name);
         if let Err(why) = settings::host_name(name) {
             report.error(position, &field.path, why);
             continue;
         }
-        hosts.extend(host(name, &field, report).map(|host| (name.to_owned(), host)));
+        let mut open = false;
+        hosts.extend(host(name, &field, &mut open, report).map(|host| (name.to_owned(), host)));
+        pass_through.extend(open.then(|| name.to_owned()));
     }
-    (hosts, names)
+    read
 }
 
-fn host(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<Host> {
+/// What the section says.
+#[derive(Default)]
+pub(super) struct Read<'t> {
+    /// The hosts that could be read.
+    pub(super) hosts: Vec<(String, Host)>,
+    /// The names of all.
+    pub(super) names: Vec<&'t str>,
+    /// The names of those whose whole API callers may reach.
+    pub(super) pass_through: Vec<String>,
+}
+
+/// `open` becomes whether callers may reach its whole API.
+fn host(name: &str, field: &Field<'_>, open: &mut bool, report: &mut Report<'_>) -> Option<Host> {
     let row = kind(name, field, report);
     let known: Vec<&str> = match row {
         Some(row) => {
@@ -58,6 +73,7 @@ fn host(name: &str, field: &Field<'_>, report: &mut Report<'_>) -> Option<Host> 
     section.read("http", &mut http, report, http_version);
     let mut responses = ResponsesUse::default();
     section.read(RESPONSES_KEY, &mut responses, report, responses_use);
+    section.read("pass_through", open, report, scalar::boolean);
     let base_url = section.field("base_url").map(|field| base_url(&field, report));
     let mut host = Host::new(row?);
     host.clocks = clocks;
@@ -423,7 +439,7 @@ fn responses_use(text: &str) -> Result<ResponsesUse, String> {
 }
 
 const RESPONSES_KEY: &str = "responses";
-const COMMON_KEYS: &[&str] = &["kind", "base_url", "headers", "http", "clocks"];
+const COMMON_KEYS: &[&str] = &["kind", "base_url", "headers", "http", "clocks", "pass_through"];
 const BEARER_KEYS: &[&str] = &["api_key"];
 const AZURE_KEYS: &[&str] = &["api_key", "token", "api_version"];
 /// Of hosts that take tokens of Entra ID.

@@ -56,6 +56,10 @@ pub struct Config {
     pub hosts: Vec<(String, Host)>,
     /// Whether `hosts` come from the environment, where a variable may be meant for other tools; else somebody wrote them.
     pub hosts_discovered: bool,
+    /// Of `hosts` those whose whole API callers may reach, by name.
+    pub pass_through: Vec<String>,
+    /// The host for what no model does, where the caller names none.
+    pub default_host: Option<String>,
     /// The operator's own model names. Names are unique, every target leads to a host.
     pub models: Vec<Model>,
     /// Bounds on what callers send.
@@ -86,6 +90,8 @@ impl Default for Config {
             master_key: None,
             hosts: Vec::new(),
             hosts_discovered: false,
+            pass_through: Vec::new(),
+            default_host: None,
             models: Vec::new(),
             limits: Limits::default(),
             drop_params: false,

@@ -99,9 +99,9 @@ impl Reading<'_, '_> {
     }
 
     fn hosts_and_models(&mut self, report: &mut Report<'_>) {
-        let (hosts, names) = match self.section.field("hosts") {
+        let hosts::Read { hosts, names, pass_through } = match self.section.field("hosts") {
             Some(field) => hosts::read(&field, report),
-            None => (Vec::new(), Vec::new()),
+            None => hosts::Read::default(),
         };
         if names.is_empty() && self.section.field("hosts").is_none_or(|field| field.is_empty()) {
             let position =
@@ -109,6 +109,13 @@ impl Reading<'_, '_> {
             report.error(position, "hosts", NO_HOSTS);
         }
         self.config.hosts = hosts;
+        self.config.pass_through = pass_through;
+        if let Some(field) = self.section.field("default_host") {
+            self.config.default_host = field.parse(report, |text| match names.contains(&text) {
+                true => Ok(text.to_owned()),
+                false => Err(format!("names no configured host; hosts: {}", names.join(", "))),
+            });
+        }
         let folder = self.folder;
         for file in self.config.hosts.iter_mut().filter_map(|(_, host)| hosts::file_of(&mut host.key)) {
             *file = folder.map_or_else(|| file.clone(), |folder| folder.join(&*file));
@@ -337,6 +344,7 @@ const TOP_KEYS: &[&str] = &[
     "listen",
     "master_key",
     "hosts",
+    "default_host",
     "models",
     "limits",
     "drop_params",

@@ -20,6 +20,10 @@ pub struct Targets<T = Arc<Target>> {
     /// Names of `hosts` in the order of the configuration.
     order: Vec<String>,
     aliases: HashMap<String, Alias<T>>,
+    /// Keys of `hosts` whose whole API callers may reach.
+    pass_through: Vec<String>,
+    /// The key of `hosts` for what no model does.
+    default_host: Option<String>,
     /// Keys of `aliases` in the order of the configuration.
     models: Vec<String>,
 }
@@ -71,6 +75,8 @@ impl Config {
         Ok(Targets {
             order: self.hosts.iter().map(|(name, _)| name.clone()).collect(),
             models: self.models.iter().map(|model| model.name.clone()).collect(),
+            pass_through: self.pass_through.clone(),
+            default_host: self.default_host.clone(),
             hosts,
             aliases,
         })
@@ -112,10 +118,51 @@ impl<T> Targets<T> {
         if let Some(alias) = self.aliases.get(model) {
             return Ok((&alias.target, &alias.model));
         }
-        // A host that is there under its kind's name is known by the kind's other names, too.
-        let host = |name| self.hosts.get(name).or_else(|| self.hosts.get(row(name)?.name));
-        let found = model::split(model).and_then(|(name, rest)| Some((host(name)?, rest)));
+        let found = model::split(model).and_then(|(name, rest)| Some((self.host(name)?, rest)));
         found.ok_or_else(|| self.not_found(model))
+    }
+
+    /// The host of this name. One that is there under its kind's name is known by the kind's other names, too.
+    pub fn host(&self, name: &str) -> Option<&T> {
+        self.hosts.get(name).or_else(|| self.hosts.get(row(name)?.name))
+    }
+
+    /// The host whose whole API callers may reach under this name, which is its own.
+    pub fn passed_through(&self, name: &str) -> Option<&T> {
+        self.hosts.get(name).filter(|_| self.pass_through.iter().any(|open| open == name))
+    }
+
+    /// The host for what no model does, of those that `has` it: the one that the caller names, else the configuration's default,
+    /// else the only one.
+    ///
+    /// # Errors
+    /// [`ErrorClass::BadRequest`]: there is none, or nobody said which.
+    pub fn host_for(&self, named: Option<&str>, has: impl Fn(&T) -> bool) -> Result<&T, WireError> {
+        if let Some(name) = named {
+            return self.host(name).ok_or_else(|| {
+                let hosts = self.order.join(", ");
+                let shown: String = name.chars().take(SHOWN_CHARACTERS).collect();
+                let message = format!("there is no host `{}`; hosts: {hosts}", shown.escape_debug());
+                WireError::new(ErrorClass::NotFound, message).with_code("host_not_found")
+            });
+        }
+        let default = self.default_host.as_ref().and_then(|name| self.hosts.get(name));
+        let mut able = self.hosts().filter(|(_, host)| has(host));
+        match (default, able.next(), able.next()) {
+            (Some(default), _, _) => Ok(default),
+            (None, Some((_, only)), None) => Ok(only),
+            (None, None, _) => Err(WireError::bad_request("none of the hosts has this operation")
+                .with_code("unsupported_operation")),
+            (None, Some(_), Some(_)) => {
+                let names: Vec<&str> =
+                    self.hosts().filter(|(_, host)| has(host)).map(|(name, _)| name).collect();
+                let message = format!(
+                    "several hosts have this operation; name one with the header x-tidegate-host or with ?host=: {}",
+                    names.join(", ")
+                );
+                Err(WireError::bad_request(message).with_code("host_required"))
+            }
+        }
     }
 
     /// The operator's own names, in the order of the configuration.
@@ -133,3 +180,6 @@ impl<T> Targets<T> {
         WireError::new(ErrorClass::NotFound, message).with_param("model")
     }
 }
+
+/// What somebody else wrote is repeated only in part.
+const SHOWN_CHARACTERS: usize = 100;

@@ -45,7 +45,7 @@ impl Engine {
         &'a self,
         target: &'a Target,
         mut outbound: Outbound,
-        reply: Box<dyn Reply<Item = T>>,
+        mut reply: Box<dyn Reply<Item = T>>,
         mut meter: Meter,
     ) -> impl Future<Output = Result<Exchange<T>, WireError>> + 'a {
         async move {
@@ -56,12 +56,24 @@ impl Engine {
                 target.endpoint.host.abort_stops_billing,
                 outbound.body.len(),
             );
-            match self.send(target, &mut outbound, &mut alarm, &mut meter).await {
-                Ok((head, body)) => {
+            let sent = match self.send(target, &mut outbound, &mut alarm, &mut meter).await {
+                Ok((head, body)) if !reply.reads(head.status) => {
+                    Err(Box::pin(refusal(target, head, body, &mut alarm)).await)
+                }
+                sent => sent,
+            };
+            match sent {
+                Ok((mut head, body)) => {
                     alarm.set(Clock::FirstToken, Instant::now(), target.clocks.first_token);
+                    if reply.reads_head() {
+                        let fields = head.headers.into_map();
+                        reply.head(head.status, &fields);
+                        head.headers = Headers::map(fields);
+                    }
                     Ok(Exchange {
                         body,
                         reply,
+                        status: head.status,
                         items: VecDeque::new(),
                         headers: head.headers,
                         alarm,
@@ -80,7 +92,8 @@ impl Engine {
         }
     }
 
-    /// A request that asks for another protocol goes out on an HTTP/1.1 connection of its own, and 101 is its success.
+    /// The reply's head may be a refusal's. A request that asks for another protocol goes out on an HTTP/1.1 connection of its own, and
+    /// 101 is its success.
     pub(crate) async fn send(
         &self,
         target: &Target,
@@ -143,15 +156,12 @@ impl Engine {
                 )
                 .into());
             };
-            if head.status.is_success() || upgrade && head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return Ok((head, body));
-            }
             if head.status == StatusCode::UNAUTHORIZED
                 && let Some((renewed, credential)) = &lent
             {
                 renewed.refused(credential);
             }
-            return Err(Box::pin(refusal(target, head, body, alarm)).await);
+            return Ok((head, body));
         }
     }
 
@@ -244,7 +254,7 @@ impl<T, F: Future<Output = Result<T, WireError>>> Future for Timed<'_, F> {
 }
 
 /// Reads what a backend says along with an error status. A body that stalls or breaks off does not hide the status.
-async fn refusal(target: &Target, head: Head, mut body: Body, alarm: &mut Alarm) -> Failure {
+pub(crate) async fn refusal(target: &Target, head: Head, mut body: Body, alarm: &mut Alarm) -> Failure {
     alarm.set(Clock::Idle, Instant::now(), REFUSAL_TIME);
     let mut said = Vec::new();
     while said.len() < REFUSAL_BYTES {
@@ -280,6 +290,7 @@ pub struct Exchange<T> {
     body: Body,
     reply: Box<dyn Reply<Item = T>>,
     items: VecDeque<T>,
+    status: StatusCode,
     headers: Headers,
     alarm: Alarm,
     /// [`Clocks::idle`].
@@ -301,6 +312,11 @@ enum State {
 }
 
 impl<T> Exchange<T> {
+    /// The status of the backend's reply. Not one of success only where the reply is passed on whatever it is.
+    pub fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// Takes the header fields of the backend's reply. Whoever doesn't want them drops them: they may keep a read buffer.
     pub fn take_headers(&mut self) -> Headers {
         std::mem::replace(&mut self.headers, Headers::none())
@@ -415,7 +431,7 @@ impl<T> Exchange<T> {
         self.body = Body::Ended;
         self.state = State::Over;
         if let Some(meter) = &mut self.meter {
-            meter.complete();
+            meter.answered(self.status.is_success());
         }
         Ok(())
     }
@@ -466,7 +482,7 @@ impl<T> Exchange<T> {
             meter.progressed(self.reply.take_progress());
             if delivered_all {
                 // A caller that leaves after the last frame has completed its call.
-                meter.complete();
+                meter.answered(self.status.is_success());
             }
         }
     }

@@ -43,6 +43,8 @@ pub struct CallRecord {
     pub served_model: Option<String>,
     /// The backend's id of the reply.
     pub upstream_id: Option<String>,
+    /// What it was asked to do: `generate`, or the name of another operation.
+    pub operation: &'static str,
     /// Whether the caller asked for a stream.
     pub streaming: bool,
     /// How it ended.
@@ -227,6 +229,8 @@ pub struct Meter {
     recorder: Arc<dyn Recorder>,
     /// Bytes of the request, for an estimate.
     request_bytes: u64,
+    /// Whether the request is text, so that its length tells something of its tokens.
+    text: bool,
     /// Whether the request has gone out: before that nothing was used.
     sent: bool,
     /// Whether an outcome has been noted; until then, being dropped means being given up.
@@ -255,6 +259,7 @@ impl Meter {
             host: "",
             served_model: None,
             upstream_id: None,
+            operation: "generate",
             streaming: false,
             outcome: Outcome::ClientGone,
             error: None,
@@ -275,6 +280,7 @@ impl Meter {
             hang_up,
             recorder,
             request_bytes: 0,
+            text: true,
             sent: false,
             noted: false,
             ended: None,
@@ -297,6 +303,12 @@ impl Meter {
             record.model = model;
             record.streaming = streaming;
         });
+    }
+
+    /// Notes what it is asked to do, if not to generate. Unless its request is `text`, no tokens are guessed from its length.
+    pub fn operation(&mut self, name: &'static str, text: bool) {
+        self.text = text;
+        self.edit(|record| record.operation = name);
     }
 
     /// When the call began.
@@ -366,11 +378,12 @@ impl Meter {
         self.hang_up.outcome() == Outcome::Deadline(Clock::Total)
     }
 
-    /// Notes that the reply is complete.
-    pub(crate) fn complete(&mut self) {
+    /// Notes that the reply is complete; or that a refusal is, which was passed on as it came.
+    pub(crate) fn answered(&mut self, success: bool) {
         self.noted = true;
         self.ended.get_or_insert_with(Instant::now);
-        self.edit(|record| record.outcome = Outcome::Complete);
+        let outcome = if success { Outcome::Complete } else { Outcome::Refused };
+        self.edit(|record| record.outcome = outcome);
     }
 
     /// Notes that the caller has not got everything, mostly because it left. A reply that was complete was not delivered;
@@ -405,13 +418,13 @@ impl Drop for Meter {
             // Mostly because the caller left.
             record.outcome = self.hang_up.outcome();
         }
-        settle_usage(&mut record, self.progress.take(), self.sent, self.request_bytes);
+        settle_usage(&mut record, self.progress.take(), self.sent && self.text, self.request_bytes);
         self.recorder.record(record);
     }
 }
 
 /// Fills the tokens of a record from what is known.
-fn settle_usage(record: &mut CallRecord, progress: Option<Progress>, sent: bool, request_bytes: u64) {
+fn settle_usage(record: &mut CallRecord, progress: Option<Progress>, may_guess: bool, request_bytes: u64) {
     let progress = progress.unwrap_or_default();
     record.content_events = progress.content_events;
     record.served_model = progress.served_model;
@@ -427,7 +440,7 @@ fn settle_usage(record: &mut CallRecord, progress: Option<Progress>, sent: bool,
             usage.total_tokens = usage.total_tokens.saturating_add(unsaid);
         }
         record.usage = usage;
-    } else if sent && (record.outcome != Outcome::Refused || progress.content_bytes > 0) {
+    } else if may_guess && (record.outcome != Outcome::Refused || progress.content_bytes > 0) {
         let prompt = request_bytes.div_ceil(BYTES_PER_TOKEN);
         record.provenance = Provenance::Estimated;
         record.usage = Usage {

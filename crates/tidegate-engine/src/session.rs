@@ -26,7 +26,7 @@ use crate::{
     Clocks, Engine, Target,
     clocks::{Alarm, Clock},
     connection::{Body, H1Connection, Head, broken},
-    exchange::Failure,
+    exchange::{Failure, refusal},
     meter::Meter,
 };
 
@@ -82,7 +82,11 @@ impl Engine {
     ) -> Result<H1Connection, Failure> {
         let key = new_key()?;
         outbound.headers.insert(header::SEC_WEBSOCKET_KEY, HeaderValue::try_from(&key).map_err(no_key)?);
-        let (Head { status, headers }, body) = self.send(target, outbound, alarm, meter).await?;
+        let (head, body) = self.send(target, outbound, alarm, meter).await?;
+        if !head.status.is_success() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+            return Err(Box::pin(refusal(target, head, body, alarm)).await);
+        }
+        let Head { status, headers } = head;
         if status != StatusCode::SWITCHING_PROTOCOLS {
             return Err(WireError::protocol("the backend answers a realtime session like any request").into());
         }
@@ -366,7 +370,7 @@ impl Session {
 
     /// The session has done what it was for.
     fn complete(&mut self) {
-        self.decide(Meter::complete);
+        self.decide(|meter| meter.answered(true));
     }
 
     /// Notes how the session ended. What comes first counts; of a caller that has said goodbye nothing that comes behind it.

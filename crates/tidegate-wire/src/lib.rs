@@ -18,6 +18,7 @@ pub mod host;
 pub mod http1;
 pub mod hub;
 mod json;
+pub mod operation;
 pub mod outbound;
 pub mod realtime;
 pub mod reply;

@@ -49,7 +49,7 @@ impl Headers {
         Self(Form::Block(head))
     }
 
-    fn map(fields: HeaderMap) -> Self {
+    pub(crate) fn map(fields: HeaderMap) -> Self {
         Self(Form::Map(fields))
     }
 

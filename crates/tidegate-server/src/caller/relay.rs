@@ -105,7 +105,6 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Relay<I> {
             if self.backend_ended && self.caller_ended && self.up.is_empty() {
                 self.session.close();
                 if self.left {
-                    // What it has not taken it did not want.
                     drop(self.session.take_meter());
                 }
                 if self.down.is_empty() && !self.unflushed {
@@ -152,6 +151,10 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Relay<I> {
 
     /// Notes what the caller has not got. To be called before the end of a session that does not come by itself.
     pub(super) fn note_unacknowledged(&mut self) {
+        if self.left {
+            // What it has not taken it did not want.
+            return;
+        }
         let unacknowledged = self.context.unacknowledged();
         let whole = unacknowledged == 0 && self.down.is_empty() && self.context.is_flushed();
         if let Some(meter) = self.session.meter().filter(|_| !whole) {
@@ -317,9 +320,7 @@ impl<I: AsyncRead + AsyncWrite + Unpin> Relay<I> {
                 self.context.tail.push(meter);
             }
         } else {
-            if !self.left {
-                self.note_unacknowledged();
-            }
+            self.note_unacknowledged();
             self.session.abort();
         }
         // A socket that refuses is gone already.

@@ -70,20 +70,9 @@ fn start(listen: SocketAddr) -> io::Result<Embedded> {
 /// One streaming call, shown as its caller sees it, and its end.
 async fn story(gateway: &Embedded, backend: &str) -> io::Result<()> {
     let tag = format!("story-{backend}");
-    let model = format!("{backend}/demo");
-    let body = serde_json::json!({
-        "model": model,
-        "stream": true,
-        "messages": [{"role": "user", "content": format!("What is a tide gate? [sim tag={tag}]")}],
-    });
-    let mut caller = Caller::send(
-        &Wire::Http1(gateway.plain()),
-        &Surface::Chat.path(&model, true),
-        None,
-        body.to_string().into(),
-        None,
-    )
-    .await?;
+    let prompt = format!("What is a tide gate? [sim tag={tag}]");
+    let request = Surface::Chat.request(&format!("{backend}/demo"), true, &prompt);
+    let mut caller = Caller::send(&Wire::Http1(gateway.plain()), request, None, None).await?;
     say(format_args!("  {backend:<8} "))?;
     for _ in 0..STORY_EVENTS {
         say(format_args!("{}", text(&caller.read(1).await?)))?;

@@ -40,7 +40,8 @@ pub(super) struct Options {
     /// Only these backends.
     #[arg(long, value_delimiter = ',')]
     backends: Vec<String>,
-    /// Only these callers: chat, responses (OpenAI), messages (Anthropic). Of a gateway given by --gateway, chat unless asked for.
+    /// Only these callers: chat, responses (OpenAI), messages (Anthropic), gemini (Google), converse (Bedrock), realtime,
+    /// completions, embeddings, speech, transcription, pass_through. Of a gateway given by --gateway, chat unless asked for.
     #[arg(long, value_delimiter = ',', value_parser = surface)]
     surfaces: Vec<Surface>,
     /// Only this HTTP version between gateway and backend.

@@ -4,7 +4,7 @@
 //! to be settled when the caller has got it; when it is dropped before, the exchange's own drop settles the call.
 
 use std::{
-    convert::Infallible,
+    fmt,
     future::Future as _,
     pin::Pin,
     task::{Context, Poll},
@@ -25,6 +25,18 @@ pub(crate) struct ReplyBody {
     running: Option<Running>,
 }
 
+/// A reply that breaks off where its backend's did: the caller's connection, or its stream, ends without the reply's end.
+#[derive(Debug)]
+pub(crate) struct CutShort;
+
+impl fmt::Display for CutShort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the backend's reply broke off")
+    }
+}
+
+impl std::error::Error for CutShort {}
+
 enum Kind {
     Whole { bytes: Bytes, settle: Option<Box<(Meter, CallerContext)>> },
     Stream(Box<StreamBody>),
@@ -37,6 +49,8 @@ struct StreamBody {
     /// The last byte of the reply, a piece of its own over HTTP/2 as in [`take_piece`]. Empty: it has been handed
     /// over, and nothing has been asked for since.
     last: Option<Bytes>,
+    /// The reply has broken off, and the caller has not been told: what it is to get is written first.
+    broken: bool,
     ended: bool,
 }
 
@@ -67,7 +81,7 @@ impl ReplyBody {
         heartbeat: Option<(Duration, &'static [u8])>,
     ) -> Self {
         let heartbeat = heartbeat.map(|(every, sign)| Heartbeat::every(every, sign));
-        let stream = StreamBody { exchange, context, heartbeat, last: None, ended: false };
+        let stream = StreamBody { exchange, context, heartbeat, last: None, broken: false, ended: false };
         Self { kind: Kind::Stream(Box::new(stream)), running: None }
     }
 
@@ -80,19 +94,19 @@ impl ReplyBody {
 
 impl Body for ReplyBody {
     type Data = Bytes;
-    type Error = Infallible;
+    type Error = CutShort;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         match &mut self.get_mut().kind {
             Kind::Whole { bytes, settle } => {
                 let piece = take_piece(bytes, settle);
                 Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
             }
             Kind::Stream(stream) => {
-                stream.poll_piece(cx).map(|piece| piece.map(|bytes| Ok(Frame::data(bytes))))
+                stream.poll_piece(cx).map(|piece| piece.map(|bytes| bytes.map(Frame::data)))
             }
         }
     }
@@ -100,7 +114,7 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match &self.kind {
             Kind::Whole { bytes, settle } => bytes.is_empty() && settle.is_none(),
-            Kind::Stream(stream) => stream.ended,
+            Kind::Stream(stream) => stream.ended && !stream.broken,
         }
     }
 
@@ -143,15 +157,15 @@ fn take_piece(bytes: &mut Bytes, settle: &mut Option<Box<(Meter, CallerContext)>
 }
 
 impl StreamBody {
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, CutShort>>> {
         if self.ended {
-            return Poll::Ready(None);
+            return Poll::Ready(if std::mem::take(&mut self.broken) { Some(Err(CutShort)) } else { None });
         }
         match &mut self.last {
             Some(last) if !last.is_empty() => {
                 let last = std::mem::take(last);
                 self.hand_over(last.len());
-                return Poll::Ready(Some(last));
+                return Poll::Ready(Some(Ok(last)));
             }
             last => *last = None,
         }
@@ -168,20 +182,30 @@ impl StreamBody {
                     self.last = Some(bytes.split_off(bytes.len() - 1));
                 }
                 self.hand_over(bytes.len());
-                Poll::Ready(Some(bytes))
+                Poll::Ready(Some(Ok(bytes)))
             }
-            // A stream's errors come as its last items; one that has no form for them just ends.
-            Poll::Ready(Some(Err(_)) | None) => {
-                self.ended = true;
-                if let Some(meter) = self.exchange.take_meter() {
-                    self.context.tail.push(meter);
-                }
+            // A stream's errors come as its last items. One that has no form for them has no end either.
+            Poll::Ready(Some(Err(_))) => {
+                self.end();
+                self.broken = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                self.end();
                 Poll::Ready(None)
             }
             Poll::Pending => match &mut self.heartbeat {
-                Some(heartbeat) => heartbeat.poll(cx).map(|()| Some(Bytes::from_static(heartbeat.sign))),
+                Some(heartbeat) => heartbeat.poll(cx).map(|()| Some(Ok(Bytes::from_static(heartbeat.sign)))),
                 None => Poll::Pending,
             },
+        }
+    }
+
+    fn end(&mut self) {
+        self.ended = true;
+        if let Some(meter) = self.exchange.take_meter() {
+            self.context.tail.push(meter);
         }
     }
 

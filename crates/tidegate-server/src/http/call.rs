@@ -7,13 +7,13 @@ use std::{
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tidegate_config::Limits;
-use tidegate_engine::{Fetched, Fetcher, Meter, Target};
+use tidegate_engine::{Exchange, Fetched, Fetcher, Meter, Target};
 use tidegate_wire::{
     ErrorClass, WireError,
     auth::Signed,
@@ -21,28 +21,35 @@ use tidegate_wire::{
     dialect::openai_responses::kept,
     host::Prepared,
     hub::{ChatRequest, Source},
+    operation::{self, Asked, PreparedOperation},
     outbound::Outbound,
     reply::Reply,
 };
 
-use super::{body::ReplyBody, surface::KeptResponse};
+use super::{
+    body::ReplyBody,
+    route::{self, Route},
+    surface::KeptResponse,
+};
 use crate::{caller::CallerContext, gateway::Gateway};
 
 /// Answers one request. One that is `signed` is answered if the gateway's key made the signature.
 ///
 /// # Cancel safety
-/// Dropping the future closes the backend and settles the call as given up.
+/// Dropping the future closes the backend and settles the call as given up. A response that a host keeps goes on, if it runs in the
+/// background.
 pub(super) async fn answer(
     gateway: &Gateway,
     context: &CallerContext,
     id: &str,
-    outside: Outside,
+    route: Route,
+    asked: route::Call,
     signed: Option<Box<Signed>>,
     body: Incoming,
 ) -> Result<Response<ReplyBody>, WireError> {
-    let client = outside.client;
     let recorder = Arc::clone(&gateway.recorder);
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
+    route.name(&mut meter);
     let body = match read(body, &gateway.limits).await {
         Ok(body) => body,
         // The meter settles as given up. Where the caller left its reading side open, it is told.
@@ -58,93 +65,22 @@ pub(super) async fn answer(
         meter.refused(&error);
         return Err(error);
     }
-    let call = prepare(gateway, id, outside, body, meter).await?;
-    run(gateway, context, call, client).await
-}
-
-/// Answers a request about a response that a backend keeps.
-///
-/// # Cancel safety
-/// Dropping the future closes the backend and settles the call as given up. The response itself goes on, if it runs in the
-/// background.
-pub(super) async fn kept(
-    gateway: &Gateway,
-    context: &CallerContext,
-    id: &str,
-    asked: KeptResponse,
-    body: Incoming,
-) -> Result<Response<ReplyBody>, WireError> {
-    let recorder = Arc::clone(&gateway.recorder);
-    let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), recorder);
-    // Clients send an empty one at most.
-    match read(body, &gateway.limits).await {
-        Ok(_) => {}
-        Err(Unread::CutShort(error)) => return Err(error),
-        Err(Unread::Refused(error)) => {
-            meter.refused(&error);
-            return Err(error);
-        }
-    }
-    let prepared = keeper(gateway, &asked.id).and_then(|(host, target, own)| {
-        let prepared = target.endpoint.prepare_kept(asked.operation, own, asked.query.as_deref())?;
-        meter.asked(format!("{host}/responses"), prepared.plan.streaming);
-        Ok((Arc::clone(target), prepared))
-    });
-    match prepared {
-        Ok((target, Prepared { outbound, plan, dropped })) => {
-            let reply = plan.reply(id, unix_seconds());
-            let call = Call { target, outbound, reply, meter, streaming: plan.streaming, dropped };
-            run(gateway, context, call, ClientDialect::OpenaiResponses).await
-        }
-        Err(error) => {
-            meter.refused(&error);
-            Err(error)
-        }
-    }
-}
-
-/// The host that keeps a response: its name, itself, and its own id of the response. An id that names none is the only host's that
-/// has the Responses API, if there is one only.
-fn keeper<'g>(
-    gateway: &'g Gateway,
-    marked: &'g str,
-) -> Result<(&'g str, &'g Arc<Target>, &'g str), WireError> {
-    let mut hosts = gateway.targets.hosts().filter(|(_, target)| target.endpoint.has_responses());
-    let named = kept::split(marked);
-    let found = match &named {
-        Some((name, own)) => hosts.find(|(host, _)| host == name).map(|(host, target)| (host, target, *own)),
-        None => match (hosts.next(), hosts.next()) {
-            (Some((host, target)), None) => Some((host, target, marked)),
-            _ => None,
-        },
+    let call = match asked {
+        route::Call::Model(outside) => prepare(gateway, id, outside, body, meter).await?,
+        route::Call::Kept(asked) => prepare_kept(gateway, id, &asked, meter)?,
+        route::Call::Operation(asked) => prepare_operation(gateway, id, *asked, body, meter)?,
     };
-    found.ok_or_else(|| {
-        let why = match named {
-            Some((name, _)) => format!("there is no host {name:?} here that keeps responses"),
-            None => "its id does not say which host keeps it".to_owned(),
-        };
-        let message = format!("the response {marked:?} is not known here: {why}");
-        WireError::new(ErrorClass::NotFound, message)
-            .with_param("response_id")
-            .with_code("response_not_found")
-    })
-}
-
-/// Sends a call, and answers with its reply.
-async fn run(
-    gateway: &Gateway,
-    context: &CallerContext,
-    call: Call,
-    client: ClientDialect,
-) -> Result<Response<ReplyBody>, WireError> {
-    let (streaming, dropped) = (call.streaming, call.dropped);
+    let (form, client, dropped) = (call.form, call.client, call.dropped);
     let mut exchange = gateway.engine.start(&call.target, call.outbound, call.reply, call.meter).await?;
     context.bound(exchange.due());
+    if let Form::Passed { verbatim } = form {
+        return Ok(passed(exchange, verbatim, context));
+    }
     let now = SystemTime::now();
     // All of them would keep a read buffer.
     let told = client.reply_headers(&exchange.take_headers().pick(is_of_use), now);
     let head = Head { told, dropped };
-    if streaming {
+    if form == Form::Stream {
         if let Some(meter) = exchange.meter() {
             meter.status(StatusCode::OK.as_u16());
         }
@@ -192,9 +128,21 @@ struct Call {
     outbound: Outbound,
     reply: Box<dyn Reply<Item = Bytes>>,
     meter: Meter,
-    streaming: bool,
+    form: Form,
+    client: ClientDialect,
     /// Parameters that were left out.
     dropped: Vec<String>,
+}
+
+/// What the caller gets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// One JSON document.
+    Whole,
+    /// A stream in the caller's dialect, with its signs of life.
+    Stream,
+    /// What the backend says, as it comes.
+    Passed { verbatim: bool },
 }
 
 /// From the request body to what is sent. The body is let go of: a long stream must not keep what the caller sent twice.
@@ -205,6 +153,7 @@ async fn prepare(
     body: Bytes,
     mut meter: Meter,
 ) -> Result<Call, WireError> {
+    let client = outside.client;
     let prepared = async {
         let inbound = Inbound::read(outside, body)?;
         meter.asked(inbound.model.clone(), inbound.stream);
@@ -222,13 +171,126 @@ async fn prepare(
     match prepared.await {
         Ok((target, Prepared { outbound, plan, dropped }, streaming)) => {
             let reply = plan.reply(id, unix_seconds());
-            Ok(Call { target, outbound, reply, meter, streaming, dropped })
+            let form = if streaming { Form::Stream } else { Form::Whole };
+            Ok(Call { target, outbound, reply, meter, form, client, dropped })
         }
         Err(error) => {
             meter.refused(&error);
             Err(error)
         }
     }
+}
+
+/// The same for what is asked about a response that a host keeps. Clients send an empty body at most.
+fn prepare_kept(
+    gateway: &Gateway,
+    id: &str,
+    asked: &KeptResponse,
+    mut meter: Meter,
+) -> Result<Call, WireError> {
+    let prepared = keeper(gateway, &asked.id).and_then(|(host, target, own)| {
+        let prepared = target.endpoint.prepare_kept(asked.operation, own, asked.query.as_deref())?;
+        meter.asked(format!("{host}/responses"), prepared.plan.streaming);
+        Ok((Arc::clone(target), prepared))
+    });
+    match prepared {
+        Ok((target, Prepared { outbound, plan, dropped })) => {
+            let reply = plan.reply(id, unix_seconds());
+            let form = if plan.streaming { Form::Stream } else { Form::Whole };
+            Ok(Call { target, outbound, reply, meter, form, client: plan.client, dropped })
+        }
+        Err(error) => {
+            meter.refused(&error);
+            Err(error)
+        }
+    }
+}
+
+/// The host that keeps a response: its name, itself, and its own id of the response. An id that names none is the only host's that
+/// has the Responses API, if there is one only.
+fn keeper<'g>(
+    gateway: &'g Gateway,
+    marked: &'g str,
+) -> Result<(&'g str, &'g Arc<Target>, &'g str), WireError> {
+    let mut hosts = gateway.targets.hosts().filter(|(_, target)| target.endpoint.has_responses());
+    let named = kept::split(marked);
+    let found = match &named {
+        Some((name, own)) => hosts.find(|(host, _)| host == name).map(|(host, target)| (host, target, *own)),
+        None => match (hosts.next(), hosts.next()) {
+            (Some((host, target)), None) => Some((host, target, marked)),
+            _ => None,
+        },
+    };
+    found.ok_or_else(|| {
+        let why = match named {
+            Some((name, _)) => format!("there is no host {name:?} here that keeps responses"),
+            None => "its id does not say which host keeps it".to_owned(),
+        };
+        let message = format!("the response {marked:?} is not known here: {why}");
+        WireError::new(ErrorClass::NotFound, message)
+            .with_param("response_id")
+            .with_code("response_not_found")
+    })
+}
+
+/// The same for what is asked besides chat.
+fn prepare_operation(
+    gateway: &Gateway,
+    id: &str,
+    asked: Asked,
+    body: Bytes,
+    mut meter: Meter,
+) -> Result<Call, WireError> {
+    let operation = asked.operation;
+    let targets = &gateway.targets;
+    let prepared = operation::Request::read(asked, body).and_then(|request| {
+        let named = request.model.clone();
+        meter.asked(named.clone().unwrap_or_default(), request.stream);
+        let (target, model) = match &named {
+            Some(name) => {
+                let (target, model) = targets.resolve(name)?;
+                (target, Some(model))
+            }
+            None => {
+                let has = |target: &Arc<Target>| target.endpoint.has_operation(operation);
+                (targets.host_for(request.host(), has)?, None)
+            }
+        };
+        Ok((Arc::clone(target), target.endpoint.prepare_operation(request, model, id)?))
+    });
+    match prepared {
+        Ok((target, PreparedOperation { outbound, reply, passes })) => {
+            let verbatim = operation.is_verbatim();
+            let form = if passes { Form::Passed { verbatim } } else { Form::Whole };
+            let client = ClientDialect::OpenaiChat;
+            Ok(Call { target, outbound, reply, meter, form, client, dropped: Vec::new() })
+        }
+        Err(error) => {
+            meter.refused(&error);
+            Err(error)
+        }
+    }
+}
+
+/// A reply with the backend's own status, and those of its header fields that a caller gets.
+fn passed(mut exchange: Exchange<Bytes>, verbatim: bool, context: &CallerContext) -> Response<ReplyBody> {
+    let status = exchange.status();
+    if let Some(meter) = exchange.meter() {
+        meter.status(status.as_u16());
+    }
+    let said = exchange.take_headers().into_map();
+    let mut headers = operation::returned_headers(&said, verbatim);
+    if !verbatim {
+        headers.extend(ClientDialect::OpenaiChat.reply_headers(&said, SystemTime::now()));
+    }
+    let media = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    if media.is_some_and(|media| media.starts_with(b"text/event-stream")) {
+        headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
+    }
+    let mut response = Response::new(ReplyBody::stream(exchange, context.clone(), None));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// The request with the bytes of what it names by URL. One after the other: a caller can't make us call many hosts at once. Nor
@@ -281,8 +343,7 @@ fn with_head(body: ReplyBody, content_type: &'static str, head: Head) -> Respons
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if content_type != WHOLE_TYPE {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-        // nginx and its kin buffer unless told not to.
-        headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+        headers.insert(UNBUFFERED, HeaderValue::from_static("no"));
     }
     if !dropped.is_empty() {
         // A name is whatever the caller's JSON had for one.
@@ -365,6 +426,9 @@ async fn collect(mut body: Incoming, limit: usize) -> Result<Option<Bytes>, hype
     }
     Ok(Some(if rest.is_empty() { first } else { rest.freeze() }))
 }
+
+/// nginx and its kin buffer unless told not to.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())

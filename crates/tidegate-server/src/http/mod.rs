@@ -6,6 +6,7 @@ mod body;
 mod call;
 mod realtime;
 mod respond;
+mod route;
 mod surface;
 
 use std::{
@@ -23,7 +24,8 @@ use tidegate_engine::{Cause, HangUp, Meter};
 use tidegate_wire::{ErrorClass, WireError, auth::Signed, client::ClientDialect, realtime::offered_key};
 
 pub(crate) use body::ReplyBody;
-use surface::{KeptResponse, Surface};
+use route::Route;
+use surface::Surface;
 
 use crate::{
     caller::{CallerContext, Running},
@@ -79,16 +81,20 @@ impl ConnectionService {
         let running = context.begin();
         let id = call_id();
         let open = matches!(request.uri().path(), "/healthz" | "/readyz");
-        let surface = Surface::of(&request);
-        let kept = KeptResponse::of(&request);
+        let route = Route::at(gateway, request.uri().path()).filter(|route| route.takes(request.method()));
         let client = Surface::client_of(&request);
         let opens = realtime::is_at(request.uri().path()) && request.method() == Method::GET;
-        let access = if open { Access::Granted } else { access(gateway, surface, &request) };
-        let response = match (access, surface, kept) {
-            (Access::Refused(error), surface, kept) => {
-                if surface.is_some() || kept.is_some() || opens {
+        let access = if open { Access::Granted } else { access(gateway, route.as_ref(), &request) };
+        let response = match (access, route) {
+            (Access::Refused(error), route) => {
+                if route.is_some() || opens {
                     let recorder = Arc::clone(&gateway.recorder);
-                    Meter::start(id.clone(), context.hang_up.clone(), recorder).refused(&error);
+                    let mut meter = Meter::start(id.clone(), context.hang_up.clone(), recorder);
+                    match route {
+                        Some(route) => route.name(&mut meter),
+                        None => realtime::name(&mut meter),
+                    }
+                    meter.refused(&error);
                 }
                 respond::error(client, &error)
             }
@@ -100,29 +106,20 @@ impl ConnectionService {
                     Ok(finish(response, client, &id, running))
                 });
             }
-            (access, Some(surface), _) => {
+            (access, Some(route)) => {
                 let gateway = gateway.clone();
                 let signed = match access {
                     Access::Signed(signed) => Some(signed),
                     _ => None,
                 };
-                let (asked, body) = surface.take(request, gateway.drop_params);
+                let (asked, body) = route.take(request, gateway.drop_params);
                 return Box::pin(async move {
-                    let answered = call::answer(&gateway, &context, &id, asked, signed, body).await;
+                    let answered = call::answer(&gateway, &context, &id, route, asked, signed, body).await;
                     let response = answered.unwrap_or_else(|error| respond::error(client, &error));
                     Ok(finish(response, client, &id, running))
                 });
             }
-            (_, None, Some(kept)) => {
-                let gateway = gateway.clone();
-                let body = request.into_body();
-                return Box::pin(async move {
-                    let answered = call::kept(&gateway, &context, &id, kept, body).await;
-                    let response = answered.unwrap_or_else(|error| respond::error(client, &error));
-                    Ok(finish(response, client, &id, running))
-                });
-            }
-            (_, None, None) => local(gateway, client, &request),
+            (_, None) => local(gateway, client, &request),
         };
         Box::pin(std::future::ready(Ok(finish(response, client, &id, running))))
     }
@@ -179,15 +176,20 @@ fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) 
             false => respond::text(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
         },
         (&Method::GET, "/metrics") => respond::metrics(gateway.metrics.encode()),
-        (_, path) if Surface::at(path).is_some() => respond::wrong_method(client, "POST"),
-        (_, path) if KeptResponse::method_at(path).is_some() => {
-            respond::wrong_method(client, KeptResponse::method_at(path).unwrap_or_default())
-        }
         (_, "/v1/models" | "/models" | "/healthz" | "/readyz" | "/metrics") => {
             respond::wrong_method(client, "GET")
         }
         (_, path) if realtime::is_at(path) => respond::wrong_method(client, "GET"),
         (method, path) => {
+            if let Some(route) = Route::at(gateway, path) {
+                return respond::wrong_method(client, &route.allowed());
+            }
+            if let Some(model) = route::own_model(gateway, path) {
+                return match *method {
+                    Method::GET => respond::json(StatusCode::OK, model_object(&model).to_string().into()),
+                    _ => respond::wrong_method(client, "GET"),
+                };
+            }
             let message = format!(
                 "there is no {method} {path} here; POST /v1/chat/completions, POST /v1/responses, POST /v1/messages, POST /v1beta/models/MODEL:generateContent, POST /model/MODEL/converse and GET /v1/models are"
             );
@@ -198,12 +200,12 @@ fn local(gateway: &Gateway, client: ClientDialect, request: &Request<Incoming>) 
 
 /// The operator's own names; a host's whole catalogue is the host's to list.
 fn models(gateway: &Gateway) -> bytes::Bytes {
-    let data: Vec<_> = gateway
-        .targets
-        .models()
-        .map(|name| serde_json::json!({"id": name, "object": "model", "created": 0, "owned_by": "tidegate"}))
-        .collect();
+    let data: Vec<_> = gateway.targets.models().map(model_object).collect();
     serde_json::json!({"object": "list", "data": data}).to_string().into()
+}
+
+fn model_object(name: &str) -> serde_json::Value {
+    serde_json::json!({"id": name, "object": "model", "created": 0, "owned_by": "tidegate"})
 }
 
 /// Whether a caller may call.
@@ -214,10 +216,11 @@ enum Access {
     Signed(Box<Signed>),
 }
 
-fn access(gateway: &Gateway, surface: Option<&Surface>, request: &Request<Incoming>) -> Access {
+fn access(gateway: &Gateway, route: Option<&Route>, request: &Request<Incoming>) -> Access {
     let Some(expected) = &gateway.master_key else { return Access::Granted };
     let refused = |message| Access::Refused(WireError::new(ErrorClass::Unauthorized, message));
     let headers = request.headers();
+    let surface = route.and_then(Route::surface);
     if surface.is_some_and(Surface::is_signed) {
         match Signed::read(request.method(), request.uri(), headers, SystemTime::now()) {
             Some(Ok(signed)) => return Access::Signed(Box::new(signed)),

@@ -27,6 +27,11 @@ pub(super) fn is_at(path: &str) -> bool {
     matches!(path, "/v1/realtime" | "/realtime" | "/openai/v1/realtime" | "/openai/realtime")
 }
 
+/// Notes what a call at such a path is asked to do.
+pub(super) fn name(meter: &mut Meter) {
+    meter.operation("realtime", true);
+}
+
 /// What is needed of a request for a session. The rest of it is let go of.
 pub(super) struct Opening {
     ask: Result<Ask, WireError>,
@@ -66,6 +71,7 @@ pub(super) async fn answer(
     opening: Opening,
 ) -> Response<ReplyBody> {
     let mut meter = Meter::start(id.to_owned(), context.hang_up.clone(), Arc::clone(&gateway.recorder));
+    name(&mut meter);
     let client = ClientDialect::OpenaiChat;
     let Opening { ask, accept, subprotocol, version } = opening;
     let Some(accept) = accept else {

@@ -19,7 +19,8 @@ pub(crate) fn name(response: &mut Response<ReplyBody>, client: ClientDialect, ca
         ClientDialect::BedrockConverse => "x-amzn-requestid",
     };
     if let Ok(id) = HeaderValue::try_from(call_id) {
-        response.headers_mut().insert(theirs, id.clone());
+        // One that the backend gave to a reply that is passed on is the backend's to explain.
+        response.headers_mut().entry(theirs).or_insert_with(|| id.clone());
         response.headers_mut().insert("x-tidegate-call-id", id);
     }
 }
@@ -50,12 +51,14 @@ pub(crate) fn error(client: ClientDialect, error: &WireError) -> Response<ReplyB
 }
 
 /// A path that exists, with a method that it doesn't take.
-pub(crate) fn wrong_method(client: ClientDialect, allowed: &'static str) -> Response<ReplyBody> {
+pub(crate) fn wrong_method(client: ClientDialect, allowed: &str) -> Response<ReplyBody> {
     let wrong =
         WireError::bad_request(format!("this path takes {allowed} only")).with_code("method_not_allowed");
     let mut response = error(client, &wrong);
     *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
+    if let Ok(allowed) = HeaderValue::try_from(allowed) {
+        response.headers_mut().insert(header::ALLOW, allowed);
+    }
     response
 }
 

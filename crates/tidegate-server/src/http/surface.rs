@@ -3,6 +3,7 @@
 use http::{HeaderMap, Method, Request, Uri};
 use hyper::body::Incoming;
 use percent_encoding::percent_decode_str;
+use tidegate_engine::Meter;
 use tidegate_wire::{
     client::{ClientDialect, Operation, Outside, StreamForm},
     host::KeptOperation,
@@ -21,11 +22,6 @@ pub(super) struct Surface {
 }
 
 impl Surface {
-    /// The surface that a request calls.
-    pub(super) fn of(request: &Request<Incoming>) -> Option<&'static Self> {
-        Self::at(request.uri().path()).filter(|_| request.method() == Method::POST)
-    }
-
     /// The surface at a path.
     pub(super) fn at(path: &str) -> Option<&'static Self> {
         SURFACES.iter().chain(&GEMINI_SURFACES).find(|surface| surface.is_at(path))
@@ -35,9 +31,20 @@ impl Surface {
     pub(super) fn client_of(request: &Request<Incoming>) -> ClientDialect {
         match Self::at(request.uri().path()) {
             Some(surface) => surface.client,
-            None if KeptResponse::is_at(request.uri().path()) => ClientDialect::OpenaiResponses,
+            None if KeptResponse::methods_at(request.uri().path()).is_some() => {
+                ClientDialect::OpenaiResponses
+            }
             None if request.headers().contains_key("anthropic-version") => ClientDialect::AnthropicMessages,
             None => ClientDialect::OpenaiChat,
+        }
+    }
+
+    /// Notes what a call on it is asked to do, if that is not to generate from messages.
+    pub(super) fn name(&self, meter: &mut Meter) {
+        match self.operation {
+            Operation::Generate | Operation::Kept => {}
+            Operation::CountTokens => meter.operation("count_tokens", true),
+            Operation::Complete => meter.operation("completions", true),
         }
     }
 
@@ -95,7 +102,7 @@ impl Surface {
     fn model_segment<'a>(&self, path: &'a str) -> Option<&'a str> {
         let (before, behind) = self.path.split_once(MODEL)?;
         let model = strip_prefix(path, before)?.strip_suffix(behind)?;
-        (!model.is_empty()).then_some(model)
+        (!model.is_empty() && !model.starts_with('/')).then_some(model)
     }
 }
 
@@ -133,32 +140,28 @@ pub(super) struct KeptResponse {
 }
 
 impl KeptResponse {
-    /// What a request asks for, if it is about a response.
-    pub(super) fn of(request: &Request<Incoming>) -> Option<Self> {
-        let (id, action) = Self::parts(request.uri().path())?;
-        let operation = match (request.method(), action) {
-            (&Method::GET, None) => KeptOperation::Retrieve,
-            (&Method::DELETE, None) => KeptOperation::Delete,
-            (&Method::POST, Some("cancel")) => KeptOperation::Cancel,
-            (&Method::GET, Some("input_items")) => KeptOperation::InputItems,
-            _ => return None,
-        };
-        let id = percent_decode_str(id).decode_utf8_lossy().into_owned();
-        Some(Self { operation, id, query: request.uri().query().map(str::to_owned) })
-    }
-
-    /// The method that a path of this kind takes. `None`: it is no such path.
-    pub(super) fn method_at(path: &str) -> Option<&'static str> {
+    /// The methods that a path of this kind takes. `None`: it is no such path.
+    pub(super) fn methods_at(path: &str) -> Option<&'static [Method]> {
         Some(match Self::parts(path)?.1 {
-            None => "GET, DELETE",
-            Some("cancel") => "POST",
-            Some("input_items") => "GET",
+            None => &[Method::GET, Method::DELETE],
+            Some("cancel") => &[Method::POST],
+            Some("input_items") => &[Method::GET],
             Some(_) => return None,
         })
     }
 
-    fn is_at(path: &str) -> bool {
-        Self::method_at(path).is_some()
+    /// What a request asks for at a path of this kind, by a method that it takes.
+    pub(super) fn take(request: Request<Incoming>) -> (Self, Incoming) {
+        let (parts, body) = request.into_parts();
+        let (id, action) = Self::parts(parts.uri.path()).unwrap_or_default();
+        let operation = match (parts.method, action) {
+            (_, Some("cancel")) => KeptOperation::Cancel,
+            (_, Some(_)) => KeptOperation::InputItems,
+            (Method::DELETE, None) => KeptOperation::Delete,
+            (_, None) => KeptOperation::Retrieve,
+        };
+        let id = percent_decode_str(id).decode_utf8_lossy().into_owned();
+        (Self { operation, id, query: parts.uri.query().map(str::to_owned) }, body)
     }
 
     /// The id, and what stands behind it.
@@ -180,12 +183,16 @@ const fn by_path(path: &'static str, client: ClientDialect, stream: bool) -> Sur
     Surface { path, client, operation: Operation::Generate, stream: Some(stream) }
 }
 
-static SURFACES: [Surface; 12] = [
+static SURFACES: [Surface; 16] = [
     at("/v1/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     at("/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     // As Azure's clients call a deployment, which is here a model.
     at("/openai/v1/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
     at("/openai/deployments/{model}/chat/completions", ClientDialect::OpenaiChat, Operation::Generate),
+    at("/v1/completions", ClientDialect::OpenaiChat, Operation::Complete),
+    at("/completions", ClientDialect::OpenaiChat, Operation::Complete),
+    at("/openai/v1/completions", ClientDialect::OpenaiChat, Operation::Complete),
+    at("/openai/deployments/{model}/completions", ClientDialect::OpenaiChat, Operation::Complete),
     at("/v1/responses", ClientDialect::OpenaiResponses, Operation::Generate),
     at("/responses", ClientDialect::OpenaiResponses, Operation::Generate),
     // As Azure's clients call it, with and without a dated version.

@@ -12,7 +12,7 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::{Gateway, session};
+use super::{Gateway, Request, session};
 
 /// A way to stop waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,27 +136,26 @@ pub(crate) enum Gone {
 }
 
 impl Caller {
-    /// Connects and sends a request to `path`.
+    /// Connects and sends a request.
     pub(crate) async fn send(
         wire: &Wire,
-        path: &str,
+        request: Request,
         key: Option<&str>,
-        body: Vec<u8>,
         receive_buffer: Option<usize>,
     ) -> io::Result<Self> {
         let connection = match wire {
             Wire::Http1(address) => {
                 let mut stream = connect(*address, receive_buffer).await?;
-                send_http1(&mut stream, *address, path, key, &body).await?;
+                send_http1(&mut stream, *address, &request, key).await?;
                 Connection::Http1(stream)
             }
             Wire::Tls(address, pem) => {
                 let stream = connect(*address, receive_buffer).await?;
                 let mut stream = tls_connector(pem)?.connect(server_name()?, stream).await?;
-                send_http1(&mut stream, *address, path, key, &body).await?;
+                send_http1(&mut stream, *address, &request, key).await?;
                 Connection::Tls(Box::new(stream))
             }
-            Wire::Http2(address) => send_http2(*address, path, key, body, receive_buffer).await?,
+            Wire::Http2(address) => send_http2(*address, request, key, receive_buffer).await?,
         };
         Ok(Self { connection, head_read: false, expected: STREAM })
     }
@@ -324,22 +323,22 @@ async fn connect(address: SocketAddr, receive_buffer: Option<usize>) -> io::Resu
 async fn send_http1<S>(
     stream: &mut S,
     address: SocketAddr,
-    path: &str,
+    request: &Request,
     key: Option<&str>,
-    body: &[u8],
 ) -> io::Result<()>
 where
     S: AsyncWrite + Unpin,
 {
-    let mut request = format!(
-        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n",
+    let Request { path, media, body } = request;
+    let mut head = format!(
+        "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: {media}\r\ncontent-length: {}\r\n",
         body.len()
     );
     if let Some(key) = key {
-        request.push_str(&format!("authorization: Bearer {key}\r\n"));
+        head.push_str(&format!("authorization: Bearer {key}\r\n"));
     }
-    request.push_str("\r\n");
-    let mut bytes = request.into_bytes();
+    head.push_str("\r\n");
+    let mut bytes = head.into_bytes();
     bytes.extend_from_slice(body);
     stream.write_all(&bytes).await?;
     stream.flush().await
@@ -393,9 +392,8 @@ fn events(bytes: &[u8], expected: Expected) -> usize {
 
 async fn send_http2(
     address: SocketAddr,
-    path: &str,
+    Request { path, media, body }: Request,
     key: Option<&str>,
-    body: Vec<u8>,
     receive_buffer: Option<usize>,
 ) -> io::Result<Connection> {
     let stream = connect(address, receive_buffer).await?;
@@ -404,8 +402,7 @@ async fn send_http2(
     let driver = tokio::spawn(async move {
         let _ = driver.await;
     });
-    let mut request =
-        http::Request::post(format!("http://{address}{path}")).header("content-type", "application/json");
+    let mut request = http::Request::post(format!("http://{address}{path}")).header("content-type", media);
     if let Some(key) = key {
         request = request.header("authorization", format!("Bearer {key}"));
     }

@@ -232,7 +232,8 @@ fn host(name: &str, backend: &str, scheme: &str, address: SocketAddr, http: u8) 
         "bedrock" => {
             "base_url: BASE, region: us-east-1, access_key_id: AKIDSIMULATED, secret_access_key: simulated"
         }
-        "anthropic" | "cohere" | "ollama" => "base_url: BASE, api_key: simulated",
+        "anthropic" => "base_url: BASE, api_key: simulated, pass_through: true",
+        "cohere" | "ollama" => "base_url: BASE, api_key: simulated",
         "gemini" => "base_url: BASE/v1beta, api_key: simulated",
         // Kept off the Responses API, so that its callers are translated.
         "openai" => "base_url: BASE/v1, api_key: simulated, responses: never",

@@ -10,6 +10,7 @@ mod caller;
 mod embedded;
 mod report;
 mod session;
+mod surface;
 #[cfg(test)]
 mod tests;
 
@@ -25,6 +26,8 @@ pub use caller::HangUp;
 pub(crate) use caller::{Caller, Wire};
 pub use embedded::Embedded;
 pub use report::{Cell, Report, Unfilled};
+pub(crate) use surface::Request;
+pub use surface::Surface;
 
 /// Where in its life a call is cut off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -121,15 +124,9 @@ impl Phase {
     /// How many pieces of the stream the caller waits for before it hangs up, so that it has had some of the answer.
     fn frames_first(self, surface: Surface) -> usize {
         match self {
-            Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled => match surface {
-                Surface::Chat | Surface::Gemini | Surface::Realtime => 2,
-                // The message's start.
-                Surface::Converse => 3,
-                // The message's start, a block's, perhaps a ping.
-                Surface::Messages => 5,
-                // Two events for the response's start, one each for an item's and a part's.
-                Surface::Responses => 6,
-            },
+            Self::BetweenFrames | Self::Draining | Self::InsideFrame | Self::Stalled => {
+                surface.frames_first()
+            }
             _ => 0,
         }
     }
@@ -138,69 +135,6 @@ impl Phase {
 impl fmt::Display for Phase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-/// What a caller speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Surface {
-    /// OpenAI chat completions.
-    Chat,
-    /// Anthropic's Messages.
-    Messages,
-    /// OpenAI's realtime sessions.
-    Realtime,
-    /// Google's Gemini API.
-    Gemini,
-    /// Bedrock's Converse.
-    Converse,
-    /// OpenAI's Responses.
-    Responses,
-}
-
-impl Surface {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Chat, Self::Responses, Self::Messages, Self::Gemini, Self::Converse, Self::Realtime];
-
-    /// Name in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Chat => "chat",
-            Self::Messages => "messages",
-            Self::Responses => "responses",
-            Self::Gemini => "gemini",
-            Self::Converse => "converse",
-            Self::Realtime => "realtime",
-        }
-    }
-
-    /// Where `model` is called for a stream or a whole reply.
-    pub(crate) fn path(self, model: &str, streaming: bool) -> String {
-        match (self, streaming) {
-            (Self::Chat, _) => "/v1/chat/completions".to_owned(),
-            (Self::Responses, _) => "/v1/responses".to_owned(),
-            (Self::Messages, _) => "/v1/messages".to_owned(),
-            (Self::Gemini, true) => format!("/v1beta/models/{model}:streamGenerateContent?alt=sse"),
-            (Self::Gemini, false) => format!("/v1beta/models/{model}:generateContent"),
-            (Self::Converse, true) => format!("/model/{model}/converse-stream"),
-            (Self::Converse, false) => format!("/model/{model}/converse"),
-            (Self::Realtime, _) => "/v1/realtime".to_owned(),
-        }
-    }
-
-    /// Whether there is such a cell. Sessions are open over HTTP/1.1, with backends that have them; a goodbye is theirs, and can
-    /// be said only once they are open and where it does not wait behind what is not taken.
-    fn has(self, backend: &str, phase: Phase, hang_up: HangUp, http: u8) -> bool {
-        if self != Self::Realtime {
-            return phase != Phase::IdleSession && hang_up != HangUp::Goodbye;
-        }
-        let opening = matches!(phase, Phase::Connecting | Phase::AwaitingHeaders | Phase::Sending);
-        matches!(backend, "openai" | "azure")
-            && http == 1
-            && phase != Phase::NonStreaming
-            && !hang_up.is_http2()
-            && !(opening && hang_up == HangUp::Goodbye)
     }
 }
 
@@ -291,7 +225,7 @@ pub async fn run(
             for backend in &plan.backends {
                 for &phase in &plan.phases {
                     for &hang_up in &plan.hang_ups {
-                        if !surface.has(backend, phase, hang_up, http) {
+                        if !surface.covers(backend, phase, hang_up, http) {
                             continue;
                         }
                         wanted.push(Cell::new(backend.clone(), surface, phase, hang_up, http));
@@ -404,16 +338,15 @@ impl Call {
         let phase = cell.phase();
         let model = gateway.model(cell.backend(), phase, cell.http()).unwrap_or_default();
         let tag = format!("p{}", uuid::Uuid::now_v7().simple());
+        let request = request(&model, cell.surface(), phase, &tag);
         let began_ns = tidegate_sim::monotonic_ns();
         let wire = Wire::of(cell.hang_up(), gateway);
         let receive_buffer = (phase == Phase::CallerNotReading).then_some(SMALL_BUFFER);
-        let path = cell.surface().path(&model, phase != Phase::NonStreaming);
         let caller = if cell.surface() == Surface::Realtime {
-            let path = session::path(&path, &model, phase, &tag);
+            let path = session::path(&request.path, &model, phase, &tag);
             Caller::open_session(&wire, &path, gateway.key(), receive_buffer).await?
         } else {
-            let body = request_body(&model, cell.surface(), phase, &tag);
-            Caller::send(&wire, &path, gateway.key(), body, receive_buffer).await?
+            Caller::send(&wire, request, gateway.key(), receive_buffer).await?
         };
         Ok(Self { caller, tag: phase.is_tagged().then_some(tag), began_ns })
     }
@@ -532,28 +465,13 @@ async fn observe(
     }
 }
 
-/// A request that tells the simulator what to do, in the one place that every gateway passes on: the prompt.
-fn request_body(model: &str, surface: Surface, phase: Phase, tag: &str) -> Vec<u8> {
+/// A request that tells the simulator what to do.
+fn request(model: &str, surface: Surface, phase: Phase, tag: &str) -> Request {
     let mut prompt = format!("[sim {},tag={tag}]", phase.scenario());
     if phase == Phase::Sending {
         prompt.push_str(&"x".repeat(BIG_REQUEST));
     }
-    let stream = phase != Phase::NonStreaming;
-    let messages = || serde_json::json!([{"role": "user", "content": prompt}]);
-    let body = match surface {
-        Surface::Chat => serde_json::json!({"model": model, "stream": stream, "messages": messages()}),
-        Surface::Responses => serde_json::json!({"model": model, "stream": stream, "input": messages()}),
-        Surface::Messages => serde_json::json!({
-            "model": model, "stream": stream, "max_tokens": 1024, "messages": messages(),
-        }),
-        Surface::Converse => {
-            serde_json::json!({"messages": [{"role": "user", "content": [{"text": prompt}]}]})
-        }
-        Surface::Gemini => serde_json::json!({"contents": [{"role": "user", "parts": [{"text": prompt}]}]}),
-        // A session is opened without one.
-        Surface::Realtime => return Vec::new(),
-    };
-    body.to_string().into_bytes()
+    surface.request(model, phase != Phase::NonStreaming, &prompt)
 }
 
 /// Calls that are brought into their phase together and then cut off one after the other.

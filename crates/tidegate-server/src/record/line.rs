@@ -48,6 +48,7 @@ fn json(record: &CallRecord, out: &mut Vec<u8>) {
     line.name("host", record.host);
     line.text("served_model", record.served_model.as_deref());
     line.text("upstream_id", record.upstream_id.as_deref());
+    line.name("operation", record.operation);
     line.word("streaming", if record.streaming { "true" } else { "false" });
     line.name("outcome", record.outcome.name());
     line.number("status", Some(record.status.into()));

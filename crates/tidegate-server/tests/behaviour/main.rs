@@ -22,6 +22,7 @@ mod http2;
 mod listeners;
 mod messages;
 mod naming;
+mod operations;
 mod passing_on;
 mod paying;
 mod realtime;

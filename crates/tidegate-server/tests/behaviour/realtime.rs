@@ -167,7 +167,7 @@ fn a_session_is_relayed_and_its_responses_are_summed_up() {
         assert_eq!(seen.closed_how, Some(ClosedHow::Goodbye(1000)));
         let record = setup.only_record();
         assert_eq!((record.outcome, record.status, record.host), (Outcome::Complete, 101, host));
-        assert_eq!(record.provenance, Provenance::Reported);
+        assert_eq!((record.operation, record.provenance), ("realtime", Provenance::Reported));
         let usage = &record.usage;
         assert_eq!((usage.prompt_tokens, usage.completion_tokens, usage.total_tokens), (20, 7, 27));
         assert_eq!(usage.cached_tokens, Some(4));
@@ -309,6 +309,22 @@ fn a_goodbye_with_nothing_under_way_completes_a_session_and_a_lost_connection_do
         assert_eq!((record.outcome, record.provenance), (outcome, Provenance::None));
         assert_eq!(record.usage.prompt_tokens, 0);
     }
+}
+
+/// It does not wait for the answer, and what was on its way to it then it did not want.
+#[test]
+fn a_caller_that_says_goodbye_and_goes_has_finished() {
+    let mut setup = Setup::start();
+    for round in 0..50 {
+        let tag = format!("gone{round}");
+        let mut session = Session::open(&setup, &format!("model=openai/sim&sim=tag%3D{tag}"));
+        session.goodbye();
+        block_on(setup.sim.wait_for(&tag, Duration::from_secs(3), |seen| seen.closed_ns.is_some()));
+        session.0.rst();
+    }
+    let records = setup.records.wait(50);
+    assert!(records.iter().all(|record| record.outcome == Outcome::Complete), "{records:?}");
+    setup.finish();
 }
 
 #[test]

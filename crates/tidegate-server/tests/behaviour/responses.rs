@@ -196,6 +196,7 @@ fn a6_a17_what_a_host_keeps_is_asked_of_that_host() {
         let records = setup.finish();
         assert_eq!(records.len(), 6, "A17: each is a call with its record");
         for record in &records[1..5] {
+            assert_eq!(record.operation, "responses");
             assert_eq!(
                 (record.outcome, record.model.as_str()),
                 (Outcome::Complete, &*format!("{host}/responses"))

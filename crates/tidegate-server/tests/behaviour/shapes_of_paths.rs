@@ -31,7 +31,7 @@ fn a_deployment_of_azures_clients_is_a_model() {
 #[test]
 fn a_path_that_names_no_model_is_not_there() {
     let mut setup = Setup::start();
-    for path in ["/openai/deployments//chat/completions", "/openai/deployments/chat/completions"] {
+    for path in ["/openai/deployments//chat/completions", "/openai/deployments/completions"] {
         let mut caller = setup.connect();
         caller.send(&unnamed(path));
         assert_eq!(caller.answer().status, 404, "{path}");

@@ -14,6 +14,7 @@ mod identity;
 mod ollama;
 pub(crate) mod realtime;
 mod responses;
+mod services;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -67,6 +68,8 @@ pub(crate) enum Operation {
     CohereChat,
     /// Ollama's chat.
     OllamaChat,
+    /// Something besides chat.
+    Service(services::Service),
     /// None of these.
     Unknown { backend: Backend },
 }
@@ -179,6 +182,7 @@ impl Order {
             Operation::CountGenerate { model } => Ask::generate(body, model, false),
             Operation::Invoke { model, streaming, .. } => Ask::hosted(body, model, *streaming, false),
             Operation::RawPredict { model, streaming } => Ask::hosted(body, model, *streaming, true),
+            Operation::Service(service) => service.ask(body),
         };
         let ask = match ask {
             Ok(ask) => ask,
@@ -197,7 +201,7 @@ impl Order {
         }
         match replay.and_then(|replay| replay.plan(backend, &ask.model, &scenario)) {
             Some(recorded) => recorded,
-            None => plan(&self.operation, ask, scenario, call),
+            None => plan(&self, ask, scenario, body, call),
         }
     }
 
@@ -212,7 +216,8 @@ impl Order {
     }
 }
 
-fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) -> Plan {
+fn plan(order: &Order, mut ask: Ask, scenario: Scenario, body: &[u8], call: &Call) -> Plan {
+    let operation = &order.operation;
     ask.prompt = scenario.prompt.map_or(ask.prompt, u64::from);
     call.update(|seen| seen.truth_usage.prompt = ask.prompt);
     let backend = operation.backend();
@@ -235,6 +240,7 @@ fn plan(operation: &Operation, mut ask: Ask, scenario: Scenario, call: &Call) ->
         Operation::RawPredict { .. } => anthropic::plan(&ask, scenario),
         Operation::CohereChat => cohere::plan(&ask, scenario),
         Operation::OllamaChat => ollama::plan(&ask, scenario),
+        Operation::Service(service) => services::plan(service, &ask, body, &order.headers, scenario),
         Operation::Models { .. } | Operation::Realtime { .. } | Operation::Unknown { .. } => {
             errors::unknown_url(backend)
         }
@@ -265,6 +271,9 @@ impl Operation {
             ["/v1/responses/", "/openai/v1/responses/"].iter().find_map(|root| path.strip_prefix(root));
         if let Some(rest) = kept {
             return Self::of_kept(method, rest, query, azure);
+        }
+        if let Some(service) = services::Service::of(method, path, query) {
+            return Self::Service(service);
         }
         if let Some(model) = path.strip_prefix("/model/").filter(|_| post) {
             return Self::of_bedrock(model);
@@ -384,6 +393,7 @@ impl Operation {
             Self::Generate { .. } | Self::CountGenerate { .. } | Self::RawPredict { .. } => Backend::Gemini,
             Self::CohereChat => Backend::Cohere,
             Self::OllamaChat => Backend::Ollama,
+            Self::Service(service) => service.backend,
             Self::Unknown { backend } => *backend,
         }
     }
@@ -398,6 +408,7 @@ impl Operation {
             | Self::Realtime { model, .. }
             | Self::Invoke { model, .. }
             | Self::RawPredict { model, .. } => Some(model),
+            Self::Service(service) => service.model.as_deref(),
             _ => None,
         }
     }

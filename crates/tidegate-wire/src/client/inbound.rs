@@ -145,7 +145,7 @@ impl Inbound {
                 error.valid_up_to()
             ))
         })?;
-        let fields = read_fields(outside.client, text)?;
+        let fields = read_fields(outside.client, outside.operation, text)?;
         if let Some(raw) = fields.drop_params {
             let wish = optional::<bool>(DROP_PARAMS, Some(raw), "a boolean")?;
             let drop_params = wish.unwrap_or(outside.drop_params);
@@ -159,15 +159,23 @@ impl Inbound {
             Some(named) => (checked_model(named)?, ModelPlace::Path(model_place)),
             None => (fields.model(text)?, ModelPlace::Body(model_place.unwrap_or_default())),
         };
-        fields.check_conversation(client)?;
+        let prompts = match operation {
+            Operation::Complete => fields.prompts()?,
+            Operation::Generate | Operation::CountTokens | Operation::Kept => {
+                fields.check_conversation(client)?;
+                1
+            }
+        };
         let stream = match told {
             Some(told) => told,
             None => optional::<bool>("stream", fields.stream, "a boolean")?.unwrap_or(false),
         };
         // A count is one document, whatever the body says.
-        let stream = stream && operation == Operation::Generate;
+        let stream = stream && operation != Operation::CountTokens;
         let choices =
             optional::<u32>(client.choices_name(), fields.choices, "a positive integer")?.unwrap_or(1);
+        // There is that number of answers to each prompt.
+        let choices = choices.max(1).saturating_mul(prompts);
         let (include_usage, usage) = match client {
             ClientDialect::OpenaiChat => fields.usage_option(text)?,
             ClientDialect::OpenaiResponses
@@ -192,7 +200,7 @@ impl Inbound {
             model,
             stream,
             include_usage,
-            choices: choices.max(1),
+            choices,
             drop_params,
             places,
             given,
@@ -378,7 +386,7 @@ pub(crate) fn reshaped(
 }
 
 /// Replaces ranges, which are sorted and don't overlap.
-fn splice(body: &[u8], edits: &[(Range<usize>, String)]) -> Bytes {
+pub(crate) fn splice(body: &[u8], edits: &[(Range<usize>, String)]) -> Bytes {
     let grown: usize = edits.iter().map(|(_, text)| text.len()).sum();
     let mut out = Vec::with_capacity(body.len() + grown);
     let mut from = 0;
@@ -404,6 +412,7 @@ const CONTINUED: &str = "previous_response_id";
 #[derive(Default)]
 struct Fields<'a> {
     model: Option<&'a RawValue>,
+    /// What the answer goes on from: messages, contents, or a prompt.
     conversation: Option<&'a RawValue>,
     /// Whether there is something that its backend keeps to go on from.
     continues: bool,
@@ -451,6 +460,22 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
+    /// How many prompts legacy completions have: a list holds texts or lists of tokens, or is itself one of tokens.
+    fn prompts(&self) -> Result<u32, WireError> {
+        let Some(raw) = self.conversation else {
+            return Err(WireError::bad_request("Missing required parameter: 'prompt'.")
+                .with_param("prompt")
+                .with_code("missing_required_parameter"));
+        };
+        let several =
+            raw.get().strip_prefix('[').is_some_and(|inside| inside.trim_start().starts_with(['"', '[']));
+        if !several {
+            return Ok(1);
+        }
+        let prompts = serde_json::from_str::<Vec<serde::de::IgnoredAny>>(raw.get());
+        Ok(prompts.map_or(1, |prompts| u32::try_from(prompts.len()).unwrap_or(u32::MAX)))
+    }
+
     fn usage_option(&self, text: &str) -> Result<(bool, UsageOption), WireError> {
         let Some(raw) = self.stream_options else { return Ok((false, UsageOption::Absent)) };
         if raw.get() == "null" {
@@ -488,7 +513,7 @@ struct GenerationConfig<'a> {
     candidate_count: Option<&'a RawValue>,
 }
 
-fn checked_model(model: String) -> Result<String, WireError> {
+pub(crate) fn checked_model(model: String) -> Result<String, WireError> {
     if model.is_empty() {
         return Err(WireError::bad_request("Invalid 'model': it must not be empty.").with_param("model"));
     }
@@ -499,12 +524,15 @@ fn checked_model(model: String) -> Result<String, WireError> {
     Ok(model)
 }
 
-fn read_fields(client: ClientDialect, text: &str) -> Result<Fields<'_>, WireError> {
+fn read_fields(client: ClientDialect, operation: Operation, text: &str) -> Result<Fields<'_>, WireError> {
     let mut fields = Fields::default();
     fields.known.names = client.parameters();
     let is_chat = client == ClientDialect::OpenaiChat;
     let is_gemini = matches!(client, ClientDialect::Gemini(_));
-    let conversation = client.conversation();
+    let conversation = match operation {
+        Operation::Complete => "prompt",
+        _ => client.conversation(),
+    };
     each_field(text, |key, value| {
         fields.known.see(&key)?;
         match &*key {
@@ -563,7 +591,7 @@ impl Known {
 
 /// Hands each field of the JSON object `text` to `sink`, whose error is the name of a repeated field. Checks the syntax
 /// of all of it; values are skipped without recursion, so nesting can't overflow the stack.
-fn each_field<'a, F>(text: &'a str, sink: F) -> Result<(), WireError>
+pub(crate) fn each_field<'a, F>(text: &'a str, sink: F) -> Result<(), WireError>
 where
     F: FnMut(std::borrow::Cow<'a, str>, &'a RawValue) -> Result<(), &'static str>,
 {
@@ -639,7 +667,7 @@ impl<'de> serde::Deserialize<'de> for Key<'de> {
 }
 
 /// The value, `None` where absent or null.
-fn optional<T: serde::de::DeserializeOwned>(
+pub(crate) fn optional<T: serde::de::DeserializeOwned>(
     name: &'static str,
     raw: Option<&RawValue>,
     expected: &str,
@@ -649,7 +677,7 @@ fn optional<T: serde::de::DeserializeOwned>(
     })
 }
 
-fn wrong_type(name: &str, expected: &str, found: &str, at: Option<(usize, usize)>) -> WireError {
+pub(crate) fn wrong_type(name: &str, expected: &str, found: &str, at: Option<(usize, usize)>) -> WireError {
     let found = match found.as_bytes().first() {
         Some(b'{') => "an object",
         Some(b'[') => "an array",
@@ -665,7 +693,7 @@ fn wrong_type(name: &str, expected: &str, found: &str, at: Option<(usize, usize)
 }
 
 /// Where `part`, a slice of `text`, stands in it.
-fn place(text: &str, part: &str) -> Range<usize> {
+pub(crate) fn place(text: &str, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(text.as_ptr() as usize);
     start..start + part.len()
 }

@@ -20,7 +20,9 @@ use crate::{
 };
 
 pub use inbound::{Inbound, Outside};
-pub(crate) use inbound::{RelayShape, reshaped};
+pub(crate) use inbound::{
+    RelayShape, checked_model, each_field, optional, place, reshaped, splice, wrong_type,
+};
 pub use reply_headers::is_of_use;
 
 /// What a caller speaks.
@@ -55,6 +57,8 @@ pub enum Operation {
     Generate,
     /// To know how many tokens its prompt has.
     CountTokens,
+    /// The continuation of a text: OpenAI's legacy completions. Only hosts that have them can do it.
+    Complete,
     /// To read, to delete or to stop a response that its backend keeps.
     Kept,
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod answer_tool;
 pub mod anthropic_messages;
+pub(crate) mod any_usage;
 pub(crate) mod api;
 pub mod bedrock_converse;
 pub(crate) mod claude;

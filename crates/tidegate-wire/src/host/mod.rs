@@ -23,6 +23,7 @@ use crate::{
     outbound::Outbound,
 };
 
+pub(crate) use prepare::SEGMENT;
 pub use responses::KeptOperation;
 pub use rows::{HOSTS, row};
 
@@ -73,6 +74,10 @@ pub struct HostRow {
     pub renames: &'static [(&'static str, &'static str)],
     /// OpenAI's parameters that it has not: a request with one is refused by name before it is sent.
     pub lacks: &'static [&'static str],
+    /// What it has besides chat.
+    pub services: Services,
+    /// Of OpenAI's operations those that it has not, by name. Servers elsewhere that are called by this name are asked.
+    pub lacks_operations: &'static [&'static str],
     /// Where it is said that the host has OpenAI's Responses API as well, at `/responses` beside the chat completions. `None`: it is
     /// not known to.
     pub responses: Option<&'static str>,
@@ -133,6 +138,27 @@ pub enum Quirk {
     /// A server of the operator's own: a key is sent if there is one, and a base URL without a path gets `/v1` where OpenAI's dialect is
     /// spoken.
     OwnServer,
+}
+
+/// In whose form a host has what callers use besides chat ([`crate::operation`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Services {
+    /// OpenAI's paths below the base URL.
+    OpenAi,
+    /// The same below `/v1`, whatever the base URL says of it.
+    OpenAiBelowV1,
+    /// The same below a deployment or `/openai/v1`.
+    Azure,
+    /// Google AI Studio's embeddings.
+    Gemini,
+    /// Vertex AI's embeddings.
+    Vertex,
+    /// Embeddings and reranking by InvokeModel.
+    Bedrock,
+    /// Cohere's v2: embeddings and reranking.
+    Cohere,
+    /// Nothing.
+    None,
 }
 
 /// Backend wire formats.

@@ -1,6 +1,6 @@
 //! What rows are put together from: the beginnings that most of them share, and the parts of URLs that are filled in.
 
-use super::{AbortBilling, AuthScheme, BillingSource, Dialect, HostRow, Quirk, Variables};
+use super::{AbortBilling, AuthScheme, BillingSource, Dialect, HostRow, Quirk, Services, Variables};
 
 /// A vendor that speaks OpenAI's chat completions and takes a bearer key; what a row doesn't say is as here.
 pub(super) const CHAT: HostRow = HostRow {
@@ -16,6 +16,8 @@ pub(super) const CHAT: HostRow = HostRow {
     billing_source: BillingSource::Unknown,
     renames: &[],
     lacks: &[],
+    services: Services::OpenAi,
+    lacks_operations: &[],
     responses: None,
     quirks: &[],
 };

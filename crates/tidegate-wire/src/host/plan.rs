@@ -35,6 +35,10 @@ impl ReplyPlan {
             }
             Operation::Kept if self.streaming => return Box::new(Relay::response_again(kept_by)),
             Operation::Kept => return Box::new(WholeRelay::kept(kept_by.unwrap_or_default())),
+            Operation::Complete if self.streaming => {
+                return Box::new(Relay::completions(self.choices, self.include_usage));
+            }
+            Operation::Complete => return Box::new(WholeRelay::completions(self.choices)),
             Operation::Generate => {}
         }
         if !self.client.is(self.dialect) {

@@ -8,7 +8,8 @@ use http::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
-    AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan, ResponseFacts, responses::Ask,
+    AuthScheme, Dialect, Emulation, Endpoint, Prepared, Quirk, ReplyPlan, ResponseFacts, Services,
+    responses::Ask,
 };
 use crate::{
     ErrorClass, WireError,
@@ -66,6 +67,9 @@ impl Endpoint {
         let relayed = inbound.client.is(dialect);
         if inbound.operation == Operation::CountTokens && !relayed {
             return Err(self.cannot_count());
+        }
+        if inbound.operation == Operation::Complete && !self.completes() {
+            return Err(self.unsupported("completions"));
         }
         let mut dropped = Vec::new();
         let (body, emulation) = if relayed {
@@ -143,7 +147,9 @@ impl Endpoint {
         let shape = RelayShape {
             model,
             stream_options: is_chat && self.asks_for_usage(),
-            rename_max_tokens: is_chat && self.renames_max_tokens(model),
+            rename_max_tokens: is_chat
+                && inbound.operation == Operation::Generate
+                && self.renames_max_tokens(model),
             renames: if is_chat { self.host.renames } else { &[] },
             continued: continued.as_deref(),
         };
@@ -223,6 +229,19 @@ impl Endpoint {
         }
     }
 
+    /// Whether it has OpenAI's legacy completions.
+    fn completes(&self) -> bool {
+        matches!(self.host.services, Services::OpenAi | Services::OpenAiBelowV1 | Services::Azure)
+            && !self.host.lacks_operations.contains(&"completions")
+    }
+
+    /// What the host has not, by name.
+    pub(crate) fn unsupported(&self, operation: &str) -> WireError {
+        let name = self.host.name;
+        WireError::bad_request(format!("The host {name} has no operation {operation}."))
+            .with_code("unsupported_operation")
+    }
+
     /// An estimate is not made: a program that asks wants to know whether its prompt fits, and without the model's own tokenizer
     /// nobody can tell it.
     fn cannot_count(&self) -> WireError {
@@ -263,6 +282,10 @@ impl Endpoint {
         model: &str,
     ) -> Result<(Dialect, Option<ChatRequest>), WireError> {
         let client = inbound.client;
+        // They are there beside whatever else the host speaks.
+        if inbound.operation == Operation::Complete {
+            return Ok((Dialect::OpenaiChat, None));
+        }
         if client == ClientDialect::OpenaiChat {
             return Ok((self.dialect_for(client, model, || Ask::in_chat(inbound)), None));
         }
@@ -425,8 +448,13 @@ impl Endpoint {
                 let base = base.strip_suffix("/v1").or_else(|| base.strip_suffix("/api")).unwrap_or(base);
                 format!("{base}/api/chat")
             }
-            (Dialect::OpenaiChat, AuthScheme::Azure) => self.azure_uri(base, &segment.to_string()),
-            (Dialect::OpenaiChat, _) => format!("{base}/chat/completions"),
+            (Dialect::OpenaiChat, auth) => {
+                let path = if operation == Operation::Complete { "completions" } else { "chat/completions" };
+                match auth {
+                    AuthScheme::Azure => self.azure_url(path, Some(segment.to_string())),
+                    _ => self.openai_url(path),
+                }
+            }
         };
         text.parse().map_err(|error| {
             WireError::new(
@@ -436,22 +464,36 @@ impl Endpoint {
         })
     }
 
+    /// The URL of `path` below the root of OpenAI's API.
+    pub(crate) fn openai_url(&self, path: &str) -> String {
+        let base = self.base_url.trim_end_matches('/');
+        if self.host.services != Services::OpenAiBelowV1 {
+            return format!("{base}/{path}");
+        }
+        let root = base.strip_suffix("/v1").or_else(|| base.strip_suffix("/api")).unwrap_or(base);
+        format!("{root}/v1/{path}")
+    }
+
+    /// The URL of `path` at a resource of Azure's. Of what no deployment does there is none.
+    ///
     /// The deployments surface if a dated API version is set, else v1, which knows only undated ones (`preview`). A base URL
     /// may already hold a part of the path, as Azure's portal shows it: `/openai`, `/openai/v1`, a whole deployment, or
     /// `/models` (model inference).
-    fn azure_uri(&self, base: &str, deployment: &str) -> String {
+    pub(crate) fn azure_url(&self, path: &str, deployment: Option<String>) -> String {
+        let base = self.base_url.trim_end_matches('/');
         let version = self.api_version.as_deref();
         let query = version.map(|version| format!("?api-version={}", utf8_percent_encode(version, SEGMENT)));
         let query = query.unwrap_or_default();
         if base.ends_with("/models") || base.contains("/openai/deployments/") {
-            return format!("{base}/chat/completions{query}");
+            return format!("{base}/{path}{query}");
         }
         let resource = azure_resource(base);
-        let surface = match self.dated_version() {
-            Some(_) => format!("deployments/{deployment}"),
-            None => "v1".to_owned(),
+        let surface = match (self.dated_version(), deployment) {
+            (Some(_), Some(deployment)) => format!("deployments/{deployment}/"),
+            (Some(_), None) => String::new(),
+            (None, _) => "v1/".to_owned(),
         };
-        format!("{resource}/openai/{surface}/chat/completions{query}")
+        format!("{resource}/openai/{surface}{path}{query}")
     }
 
     /// Azure's v1 surface does not, but knows no such model either.
@@ -511,4 +553,4 @@ fn is_reasoning_gpt(model: &str) -> bool {
 }
 
 /// Everything but RFC 3986's unreserved characters: `:` and `/` of model ids and ARNs are encoded.
-pub(super) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+pub(crate) const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -6,7 +6,7 @@
 
 use super::{
     AbortBilling::{RunsOn, Stops},
-    AuthScheme, BillingSource, Dialect, HostRow, Quirk, Variables,
+    AuthScheme, BillingSource, Dialect, HostRow, Quirk, Services, Variables,
     parts::{CHAT, GOOGLE_CHARGES, MAX_TOKENS, OPENROUTER_LISTS, SERVER, keys},
 };
 
@@ -20,6 +20,7 @@ pub static HOSTS: &[HostRow] = &[
         billing_source: OPENROUTER_LISTS,
         responses: Some("OpenAI's SDK 3.54"),
         quirks: &[Quirk::RefusesForeignFields, Quirk::BridgesToResponses],
+        lacks_operations: &["rerank", "embed"],
         ..CHAT
     },
     HostRow {
@@ -40,6 +41,7 @@ pub static HOSTS: &[HostRow] = &[
             Quirk::RefusesForeignFields,
             Quirk::BridgesToResponses,
         ],
+        services: Services::Azure,
         ..CHAT
     },
     HostRow {
@@ -53,6 +55,7 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: BillingSource::Reported("BerriAI/litellm#34147, from AWS's usage report"),
+        services: Services::Bedrock,
         quirks: &[Quirk::ServesClaude],
         ..CHAT
     },
@@ -67,6 +70,7 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
+        services: Services::None,
         ..CHAT
     },
     // Claude on Microsoft Foundry, at `https://NAME.services.ai.azure.com/anthropic`.
@@ -76,6 +80,7 @@ pub static HOSTS: &[HostRow] = &[
         auth: AuthScheme::Anthropic,
         entra_scope: Some("https://ai.azure.com/.default"),
         variables: keys(&["ANTHROPIC_FOUNDRY_API_KEY"], &["ANTHROPIC_FOUNDRY_BASE_URL"]),
+        services: Services::None,
         ..CHAT
     },
     HostRow {
@@ -86,6 +91,7 @@ pub static HOSTS: &[HostRow] = &[
         variables: keys(&["GEMINI_API_KEY", "GOOGLE_API_KEY"], &["GEMINI_API_BASE"]),
         abort_stops_billing: RunsOn,
         billing_source: GOOGLE_CHARGES,
+        services: Services::Gemini,
         ..CHAT
     },
     HostRow {
@@ -105,6 +111,7 @@ pub static HOSTS: &[HostRow] = &[
         },
         abort_stops_billing: RunsOn,
         billing_source: GOOGLE_CHARGES,
+        services: Services::Vertex,
         quirks: &[Quirk::ServesClaude],
         ..CHAT
     },
@@ -116,6 +123,13 @@ pub static HOSTS: &[HostRow] = &[
         variables: keys(&["CO_API_KEY", "COHERE_API_KEY"], &["CO_API_URL", "COHERE_API_BASE"]),
         abort_stops_billing: Stops,
         billing_source: OPENROUTER_LISTS,
+        services: Services::Cohere,
+        ..CHAT
+    },
+    HostRow {
+        name: "jina_ai",
+        default_base_url: Some("https://api.jina.ai/v1"),
+        variables: keys(&["JINA_API_KEY", "JINA_AI_API_KEY"], &["JINA_AI_API_BASE"]),
         ..CHAT
     },
     HostRow {
@@ -247,6 +261,7 @@ pub static HOSTS: &[HostRow] = &[
         abort_stops_billing: Stops,
         billing_source: CLOSING_CANCELS,
         quirks: &[Quirk::OwnServer],
+        services: Services::OpenAiBelowV1,
         ..CHAT
     },
     HostRow {
@@ -254,6 +269,7 @@ pub static HOSTS: &[HostRow] = &[
         dialect: Dialect::Ollama,
         default_base_url: Some("https://ollama.com"),
         variables: keys(&["OLLAMA_API_KEY"], &[]),
+        services: Services::OpenAiBelowV1,
         ..CHAT
     },
     HostRow {

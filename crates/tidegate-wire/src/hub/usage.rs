@@ -22,6 +22,13 @@ pub struct Usage {
     pub raw: Option<Box<str>>,
 }
 
+impl Usage {
+    /// Of a call that generates nothing.
+    pub(crate) fn of_prompt(tokens: u64) -> Self {
+        Self { prompt_tokens: tokens, total_tokens: tokens, ..Self::default() }
+    }
+}
+
 /// Bytes of text in a token, where tokens have to be estimated: a rule of thumb for the languages that models see most. A
 /// tokenizer takes its place where one is at hand.
 pub const BYTES_PER_TOKEN: u64 = 4;

@@ -3,14 +3,17 @@
 //! The engine drives one [`Reply`] per attempt and never looks inside: whether bytes are relayed or translated, streamed
 //! or whole, is decided when it is made. It holds no socket, so it can't hold on to one.
 
+mod document;
 mod enveloped;
 mod events;
 mod observe;
 mod observe_chat;
+mod observe_completions;
 mod observe_converse;
 mod observe_gemini;
 mod observe_messages;
 mod observe_responses;
+mod pass;
 mod relay;
 mod relay_frames;
 mod scan;
@@ -23,9 +26,13 @@ mod whole;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 
+pub(crate) use document::{Document, ReadDocument};
 pub(crate) use enveloped::Enveloped;
 pub use events::Events;
+pub(crate) use pass::Ends;
+pub use pass::Pass;
 pub use relay::Relay;
 pub use relay_frames::FrameRelay;
 pub use translate::Translate;
@@ -38,6 +45,19 @@ use crate::{WireError, hub::Usage};
 pub trait Reply: Send {
     /// What the caller gets.
     type Item;
+
+    /// Whether it wants to see the head of the backend's reply. Few do.
+    fn reads_head(&self) -> bool {
+        false
+    }
+
+    /// The head of the backend's reply, before anything is pushed; of a machine that [`Reply::reads_head`].
+    fn head(&mut self, _status: StatusCode, _headers: &HeaderMap) {}
+
+    /// Whether a reply with this status is its to read. Any other is a refusal, and becomes an error.
+    fn reads(&self, status: StatusCode) -> bool {
+        status.is_success()
+    }
 
     /// Takes the next piece of the backend's body, split anywhere, and appends what became complete.
     ///

@@ -5,12 +5,21 @@
 //! can't read.
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::Progress;
 use crate::{WireError, framing::sse::is_complete_without_blank_line};
 
 /// Looks at one reply of a backend whose caller speaks the same dialect.
 pub trait Observer: Send {
+    /// Whether it wants to see the head of the backend's reply.
+    fn reads_head(&self) -> bool {
+        false
+    }
+
+    /// The header fields of the backend's reply, for one that wants them.
+    fn head(&mut self, _headers: &HeaderMap) {}
+
     /// Judges one event of a stream, its blank line included; a byte order mark has been taken off.
     ///
     /// # Errors

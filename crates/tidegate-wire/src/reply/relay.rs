@@ -13,6 +13,7 @@ use super::{
     Progress, Reply,
     observe::{Observer, Verdict},
     observe_chat::ChatObserver,
+    observe_completions::CompletionsObserver,
     observe_gemini::GeminiObserver,
     observe_messages::MessagesObserver,
     observe_responses::ResponsesObserver,
@@ -46,6 +47,13 @@ impl Relay<MessagesObserver> {
     /// A relay of Anthropic's Messages.
     pub fn messages() -> Self {
         Self::observed_by(MessagesObserver::default())
+    }
+}
+
+impl Relay<CompletionsObserver> {
+    /// A relay of legacy completions for a request that asked for `choices` answers, and for a usage chunk or not.
+    pub fn completions(choices: u32, include_usage: bool) -> Self {
+        Self::observed_by(CompletionsObserver::new(choices, include_usage))
     }
 }
 

@@ -4,11 +4,14 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 
 use super::{
     Progress, Reply,
+    document::{DocumentObserver, ReadDocument},
     observe::Observer,
     observe_chat::ChatObserver,
+    observe_completions::CompletionsObserver,
     observe_converse::ConverseObserver,
     observe_gemini::GeminiObserver,
     observe_messages::{CountObserver, MessagesObserver},
@@ -76,6 +79,20 @@ impl WholeRelay<KeptObserver> {
     }
 }
 
+impl WholeRelay<CompletionsObserver> {
+    /// A relay of legacy completions for a request that asked for `choices` answers to each of its prompts.
+    pub fn completions(choices: u32) -> Self {
+        Self::observed_by(CompletionsObserver::new(choices, true))
+    }
+}
+
+impl WholeRelay<DocumentObserver> {
+    /// A reply that is one document, which `read` looks through and puts into the caller's form.
+    pub(crate) fn document(read: ReadDocument) -> Self {
+        Self::observed_by(DocumentObserver::new(read))
+    }
+}
+
 impl<O: Observer> WholeRelay<O> {
     fn observed_by(observer: O) -> Self {
         Self { only: Bytes::new(), gathered: Vec::new(), observer }
@@ -90,6 +107,14 @@ impl<O: Observer> WholeRelay<O> {
 
 impl<O: Observer> Reply for WholeRelay<O> {
     type Item = Bytes;
+
+    fn reads_head(&self) -> bool {
+        self.observer.reads_head()
+    }
+
+    fn head(&mut self, _: StatusCode, headers: &HeaderMap) {
+        self.observer.head(headers);
+    }
 
     fn push(&mut self, chunk: Bytes, _: &mut VecDeque<Bytes>) -> Result<(), WireError> {
         if self.only.len() + self.gathered.len() + chunk.len() > MAX_WHOLE {
