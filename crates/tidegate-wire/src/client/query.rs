@@ -16,7 +16,12 @@ pub(crate) struct Parameter<'a> {
 impl Parameter<'_> {
     /// Whether it may go on. The version of an API is the operator's to choose, and a key is the gateway's.
     pub(crate) fn is_passed(&self) -> bool {
-        self.name != "api-version" && !KEYS.contains(&&*self.name)
+        self.name != "api-version" && !self.is_key()
+    }
+
+    /// Whether it is a key, which is the caller's for the gateway.
+    pub(crate) fn is_key(&self) -> bool {
+        KEYS.contains(&&*self.name)
     }
 }
 
