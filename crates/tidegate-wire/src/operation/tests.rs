@@ -354,6 +354,7 @@ fn a_callers_credentials_stay_here() {
     ] {
         all.insert(HeaderName::from_static(name), HeaderValue::from_static("mine"));
     }
+    all.insert("sec-websocket-protocol", HeaderValue::from_static("openai-insecure-api-key.sk-1"));
     assert!(passed_headers(&all).is_empty(), "{:?}", passed_headers(&all));
     all.insert("x-amzn-bedrock-trace", HeaderValue::from_static("ENABLED"));
     all.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
