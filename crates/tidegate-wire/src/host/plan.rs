@@ -96,7 +96,10 @@ impl ReplyPlan {
 
     fn decoder(&self) -> Box<dyn Decoder> {
         let mut decoder: Box<dyn Decoder> = match self.dialect {
-            Dialect::OpenaiChat => Box::new(ChatDecoder::new(self.choices)),
+            Dialect::OpenaiChat if self.client == ClientDialect::OpenaiChat => {
+                Box::new(ChatDecoder::new(self.choices))
+            }
+            Dialect::OpenaiChat => Box::new(ChatDecoder::for_another(self.choices)),
             Dialect::OpenaiResponses => Box::new(ResponsesDecoder::new()),
             Dialect::AnthropicMessages | Dialect::BedrockInvoke | Dialect::VertexMessages => {
                 Box::new(MessagesDecoder::new())

@@ -30,7 +30,10 @@ pub struct ResponsesObserver {
     /// Whether the reply is one that was made before, and has been paid for.
     again: bool,
     /// The backend's own words for its failure.
-    failure: Bytes,
+    failure: Vec<u8>,
+    /// The failure that an `error` event told. OpenAI has a `response.failed` behind it (recorded), which some clients alone read, so
+    /// the two go out together.
+    failed: Option<WireError>,
 }
 
 impl ResponsesObserver {
@@ -41,7 +44,8 @@ impl ResponsesObserver {
             events: Vec::new(),
             kept_by,
             again: false,
-            failure: Bytes::new(),
+            failure: Vec::new(),
+            failed: None,
         }
     }
 
@@ -67,6 +71,10 @@ impl ResponsesObserver {
         read
     }
 
+    fn own_words(&self, event: &str, block: &[u8]) -> Vec<u8> {
+        self.marked(event, block).unwrap_or_else(|| block.to_vec())
+    }
+
     /// The block of this event with the ids that callers know. `None`: it has none.
     fn marked(&self, event: &str, block: &[u8]) -> Option<Vec<u8>> {
         let host = self.kept_by.as_deref()?;
@@ -86,17 +94,34 @@ impl ResponsesObserver {
 impl Observer for ResponsesObserver {
     fn event(&mut self, block: &[u8]) -> Result<Verdict, WireError> {
         let Some(fields) = read_block(false, block) else { return Ok(Verdict::Forward) };
-        let read = self.read(Frame::Sse { event: &fields.event, data: &fields.data });
-        if let Err(error) = read {
-            if matches!(&*fields.event, "error" | "response.failed") {
-                self.failure = self.marked(&fields.event, block).unwrap_or_else(|| block.to_vec()).into();
+        if let Some(error) = self.failed.take() {
+            if fields.event == "response.failed" {
+                let more = self.own_words(&fields.event, block);
+                self.failure.extend(more);
             }
             return Err(error);
+        }
+        if let Err(error) = self.read(Frame::Sse { event: &fields.event, data: &fields.data }) {
+            // What it says about our credentials is not passed on.
+            if !matches!(&*fields.event, "error" | "response.failed")
+                || error.class() == ErrorClass::UpstreamAuth
+            {
+                return Err(error);
+            }
+            self.failure = self.own_words(&fields.event, block);
+            if fields.event == "response.failed" {
+                return Err(error);
+            }
+            self.failed = Some(error);
+            return Ok(Verdict::Withhold);
         }
         Ok(self.marked(&fields.event, block).map_or(Verdict::Forward, Verdict::Replace))
     }
 
     fn finish(&mut self) -> Result<Bytes, WireError> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
         self.decoder.finish(&mut self.events)?;
         Ok(Bytes::new())
     }
@@ -108,11 +133,10 @@ impl Observer for ResponsesObserver {
         Ok(marked.map_or(body, Bytes::from))
     }
 
-    /// What it says about our credentials is not passed on.
     fn error_event(&mut self, error: &WireError) -> Bytes {
-        match self.failure.is_empty() || error.class() == ErrorClass::UpstreamAuth {
+        match self.failure.is_empty() {
             true => error_event(error, self.decoder.next_sequence()),
-            false => self.failure.clone(),
+            false => std::mem::take(&mut self.failure).into(),
         }
     }
 

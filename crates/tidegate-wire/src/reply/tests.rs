@@ -131,6 +131,37 @@ fn a15_a_stream_that_refuses_our_key_never_quotes_it() {
     }
 }
 
+/// As OpenAI was recorded to do; some clients read the second alone.
+#[test]
+fn a_response_that_fails_is_relayed_with_both_of_its_last_events() {
+    let named = |name: &str, fields: &str| {
+        format!("event: {name}\ndata: {{\"type\":\"{name}\",\"sequence_number\":2,{fields}}}\n\n")
+    };
+    let told = named("error", r#""error":{"type":"server_error","code":"server_error","message":"broke"}"#);
+    let response =
+        r#""response":{"id":"r","status":"failed","error":{"code":"server_error","message":"broke"}}"#;
+    let last = named("response.failed", response);
+    let other = named("response.in_progress", r#""response":{"id":"r","status":"in_progress"}"#);
+    for (stream, expected) in [
+        (format!("{told}{last}"), format!("{told}{last}")),
+        (last.clone(), last.clone()),
+        (told.clone(), told.clone()),
+        (format!("{told}{other}{last}"), told.clone()),
+    ] {
+        for at in [0, told.len() - 3, told.len(), stream.len() - 1] {
+            let (head, tail) = stream.split_at(at);
+            let pieces = [Bytes::from(head.to_owned()), Bytes::from(tail.to_owned())];
+            let (error, sent) = failed(Box::new(Relay::responses(None)), &pieces);
+            assert_eq!((error.message(), &sent), ("broke", &expected), "{stream} cut at {at}");
+        }
+    }
+    let refused = named("error", r#""error":{"code":"invalid_api_key","message":"sk-SECRET"}"#);
+    let pieces = [Bytes::from(refused + &last)];
+    let (error, sent) = failed(Box::new(Relay::responses(None)), &pieces);
+    assert_eq!(error.class(), ErrorClass::UpstreamAuth);
+    assert!(!sent.contains("SECRET") && !sent.contains("broke"), "{sent}");
+}
+
 /// O1: the backend is well, so no one need cool it down or try another.
 #[test]
 fn o1_an_error_event_that_blames_the_request_blames_the_caller() {

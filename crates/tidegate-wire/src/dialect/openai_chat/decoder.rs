@@ -10,6 +10,7 @@ use serde_json::{Value, value::RawValue};
 use super::{
     chunk::{Called, Choice, Chunk, Delta, ToolFragment, filled, text, text_or_json, value},
     error::ErrorFacts,
+    thinking_blocks,
     usage::usage,
 };
 use crate::{
@@ -25,6 +26,8 @@ use crate::{
 pub struct ChatDecoder {
     /// How many answers were asked for: with two asked for, one that has finished is not yet the end.
     expected: u32,
+    /// Whether blocks of thinking are told as the hub tells reasoning, and not as they came.
+    for_another: bool,
     started: bool,
     /// An end or an error was seen; nothing after it counts.
     over: bool,
@@ -52,6 +55,11 @@ impl ChatDecoder {
     /// A decoder for a request that asked for `choices` answers.
     pub fn new(choices: u32) -> Self {
         Self { expected: choices, ..Self::default() }
+    }
+
+    /// The same for a caller of another dialect, who knows no `thinking_blocks`.
+    pub(crate) fn for_another(choices: u32) -> Self {
+        Self { expected: choices, for_another: true, ..Self::default() }
     }
 
     /// Notes that an answer has begun; for the relay, which doesn't hand every frame to [`Decoder::frame`].
@@ -199,7 +207,7 @@ impl ChatDecoder {
         let (first, second) =
             if whole { (&choice.message, &choice.delta) } else { (&choice.delta, &choice.message) };
         if let Some(delta) = first.as_ref().or(second.as_ref()) {
-            self.delta(index, delta, events);
+            self.delta(index, delta, whole, events);
         }
         let fields = [
             ("logprobs", choice.logprobs),
@@ -232,10 +240,14 @@ impl ChatDecoder {
         }
     }
 
-    fn delta(&mut self, choice: u32, delta: &Delta<'_>, events: &mut Vec<Event>) {
+    fn delta(&mut self, choice: u32, delta: &Delta<'_>, whole: bool, events: &mut Vec<Event>) {
+        let blocks = value(delta.thinking_blocks.filter(|_| self.for_another)).unwrap_or_default();
+        let told = whole && thinking_blocks::of_whole(choice, &blocks, events);
         // The same text may come under both names: it is one text.
-        if let Some(text) = filled(delta.reasoning_content).or_else(|| filled(delta.reasoning)) {
-            events.push(Event::Reasoning { choice, text: text.into_owned() });
+        let text = filled(delta.reasoning_content).or_else(|| filled(delta.reasoning)).filter(|_| !told);
+        events.extend(text.map(|text| Event::Reasoning { choice, text: text.into_owned() }));
+        if !whole {
+            thinking_blocks::of_piece(choice, &blocks, events);
         }
         content(choice, delta.content, events);
         if let Some(text) = filled(delta.refusal) {
@@ -249,7 +261,7 @@ impl ChatDecoder {
             ("delta.audio", delta.audio),
             ("delta.annotations", delta.annotations),
             ("delta.reasoning_details", delta.reasoning_details),
-            ("delta.thinking_blocks", delta.thinking_blocks),
+            ("delta.thinking_blocks", delta.thinking_blocks.filter(|_| !self.for_another)),
         ];
         choice_extras(choice, &fields, events);
     }

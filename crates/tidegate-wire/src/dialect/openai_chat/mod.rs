@@ -15,6 +15,7 @@ mod encoder;
 mod error;
 #[cfg(test)]
 mod tests;
+mod thinking_blocks;
 mod usage;
 mod whole;
 

@@ -497,3 +497,46 @@ fn azures_verdict_on_a_refused_prompt_reaches_the_caller() {
         serde_json::from_slice(&encode_error(&decode_error_body(500, other.to_string().as_bytes()))).unwrap();
     assert_eq!(value["error"].get("innererror"), None, "only a verdict of the filter");
 }
+
+/// The decoder of a backend that speaks LiteLLM's form, for a caller of another dialect: every signature behind its own text.
+#[test]
+fn thinking_blocks_are_signed_reasoning_to_callers_of_another_dialect() {
+    let text = |text: &str| Event::Reasoning { choice: 0, text: text.to_owned() };
+    let signature = |text: &str| Event::ReasoningSignature { choice: 0, signature: text.to_owned() };
+    let withheld = Event::ReasoningRedacted { choice: 0, data: "x".to_owned() };
+    let reasoning = |whole: bool, bodies: &[Value]| -> Vec<Event> {
+        let mut decoder = ChatDecoder::for_another(1);
+        let mut events = Vec::new();
+        for body in bodies {
+            let body = body.to_string();
+            let frame = if whole {
+                Frame::Whole(body.as_bytes())
+            } else {
+                Frame::Sse { event: "message", data: &body }
+            };
+            decoder.frame(frame, &mut events).unwrap();
+        }
+        events.retain(|event| !matches!(event, Event::Start(_) | Event::Finish { .. } | Event::End));
+        events
+    };
+    let chunk = |delta: Value| json!({ "id": "i", "choices": [{ "index": 0, "delta": delta }] });
+    let pieces = [
+        chunk(
+            json!({ "reasoning_content": "a", "thinking_blocks": [{ "type": "thinking", "thinking": "a" }] }),
+        ),
+        chunk(json!({ "thinking_blocks": [{ "type": "thinking", "thinking": "", "signature": "s" }] })),
+        chunk(json!({ "thinking_blocks": [{ "type": "redacted_thinking", "data": "x" }] })),
+    ];
+    assert_eq!(reasoning(false, &pieces), [text("a"), signature("s"), withheld]);
+    let message = |blocks: Value| {
+        let message = json!({ "reasoning_content": "ab", "thinking_blocks": blocks });
+        json!({ "id": "i", "choices": [{ "index": 0, "message": message, "finish_reason": "stop" }] })
+    };
+    let block =
+        |text: &str, signature: &str| json!({ "type": "thinking", "thinking": text, "signature": signature });
+    let two = message(json!([block("a", "s"), block("b", "t")]));
+    assert_eq!(reasoning(true, &[two]), [text("a"), signature("s"), text("b"), signature("t")]);
+    for unsigned in [json!([block("ab", "")]), json!({ "odd": 1 }), Value::Null] {
+        assert_eq!(reasoning(true, &[message(unsigned)]), [text("ab")]);
+    }
+}
