@@ -109,6 +109,9 @@ impl Fetcher {
             .map_err(|_| refused(format!("{authority} closed the connection")))?;
         let headers = head.headers.into_map();
         match head.status {
+            StatusCode::OK if is_encoded(&headers) => {
+                Err(refused(format!("{authority} sent it compressed, unasked")))
+            }
             StatusCode::OK => {
                 let bytes = self.read(&authority, body).await?;
                 let media_type = media_type(&headers, &bytes).ok_or_else(|| {
@@ -184,6 +187,14 @@ fn covers(rule: &str, name: &str, authority: &str) -> bool {
         Some(below) => plain && below.starts_with('.') && name.len() > below.len() && name.ends_with(below),
         None => authority.eq_ignore_ascii_case(rule),
     }
+}
+
+/// Whether the bytes are not the document's own. None was asked for, and a small one may be a large document.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(header::CONTENT_ENCODING)
+        .iter()
+        .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }
 
 /// What the server calls it, else what its first bytes say. `None`: nothing that a model takes.
@@ -345,6 +356,7 @@ mod tests {
             (answer("200 OK\r\ncontent-type: application/zip", "PK"), "neither an image"),
             (answer("200 OK", "no magic"), "neither an image"),
             (answer("404 Not Found", "secret"), "status 404"),
+            (answer("200 OK\r\ncontent-type: image/png\r\ncontent-encoding: gzip", "x"), "compressed"),
             (
                 "HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: 9\r\n\r\nhalf".to_owned(),
                 "backend",

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tidegate_wire::{
+    ErrorClass,
     client::Inbound,
     host::{Place, Prepared, row},
 };
@@ -252,4 +253,32 @@ fn backends_that_call_as_many_tools_as_they_like_are_read_as_if_they_called_one(
     let claude = json!({"tools": tools, "parallel_tool_calls": false});
     let body = sent("vertex_ai", "claude-opus-4-5@20251101", claude);
     assert_eq!(body["tool_choice"]["disable_parallel_tool_use"], true);
+}
+
+/// What is held back until more has come is bounded, however small its pieces are.
+#[test]
+fn a_backend_can_not_make_us_hold_without_end() {
+    let event = |event: Value| format!("event: {}\ndata: {event}\n\n", event["type"].as_str().unwrap());
+    let message = json!({"id": "m", "type": "message", "role": "assistant", "model": "c", "content": [],
+        "usage": {"input_tokens": 3, "output_tokens": 1}});
+    let piece = "x".repeat(1 << 20);
+    let cases = [
+        (schema(), json!({"type": "text", "text": ""}), json!({"type": "text_delta", "text": piece})),
+        (
+            json!({"type": "text"}),
+            json!({"type": "server_tool_use", "id": "s", "name": "web_search", "input": {}}),
+            json!({"type": "input_json_delta", "partial_json": piece}),
+        ),
+    ];
+    for (format, block, delta) in cases {
+        let asked = json!({"response_format": format, "stream": true});
+        let mut reply = prepared("anthropic", OLD_CLAUDE, asked).plan.reply("id", 1);
+        let mut items = VecDeque::new();
+        let begin = event(json!({"type": "message_start", "message": message}))
+            + &event(json!({"type": "content_block_start", "index": 0, "content_block": block}));
+        reply.push(begin.into(), &mut items).unwrap();
+        let more = Bytes::from(event(json!({"type": "content_block_delta", "index": 0, "delta": delta})));
+        let refused = (0..20).find_map(|_| reply.push(more.clone(), &mut items).err());
+        assert_eq!(refused.map(|error| error.class()), Some(ErrorClass::Protocol), "{block}");
+    }
 }

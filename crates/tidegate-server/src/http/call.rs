@@ -161,7 +161,7 @@ async fn prepare(
         let prepared = match &gateway.fetcher {
             Some(fetcher) if target.endpoint.takes_bytes_alone(&inbound, model) => {
                 // Boxed: what few calls go through must not make every call's future large.
-                let request = Box::pin(with_media(fetcher, inbound.decode()?)).await?;
+                let request = Box::pin(with_media(fetcher, inbound.decode()?, gateway.limits.body)).await?;
                 target.endpoint.prepare_decoded(&inbound, &request, model)?
             }
             _ => target.endpoint.prepare(&inbound, model)?,
@@ -293,18 +293,39 @@ fn passed(mut exchange: Exchange<Bytes>, verbatim: bool, context: &CallerContext
     response
 }
 
-/// The request with the bytes of what it names by URL. One after the other: a caller can't make us call many hosts at once.
-async fn with_media(fetcher: &Fetcher, mut request: ChatRequest) -> Result<ChatRequest, WireError> {
+/// The request with the bytes of what it names by URL. One after the other: a caller can't make us call many hosts at once. Nor
+/// can it make us hold more than it could have sent: together they are as small as a request body, `most` bytes.
+async fn with_media(
+    fetcher: &Fetcher,
+    mut request: ChatRequest,
+    most: usize,
+) -> Result<ChatRequest, WireError> {
+    let (mut documents, mut held) = (0, 0);
     for source in request.sources_mut() {
         let url = match source {
             Source::Url(url) if url.starts_with("http://") || url.starts_with("https://") => &*url,
             _ => continue,
         };
+        documents += 1;
+        if documents > MOST_DOCUMENTS {
+            let message = format!("the request names more than {MOST_DOCUMENTS} documents by URL");
+            return Err(WireError::bad_request(message).with_code("url_not_fetched"));
+        }
         let Fetched { media_type, bytes } = fetcher.fetch(url).await?;
-        *source = Source::Base64 { media_type, data: BASE64_STANDARD.encode(bytes) };
+        let data = BASE64_STANDARD.encode(bytes);
+        held += data.len();
+        if held > most {
+            let message =
+                format!("what the request names by URL is larger than {most} bytes in all, in base64");
+            return Err(WireError::new(ErrorClass::TooLarge, message));
+        }
+        *source = Source::Base64 { media_type, data };
     }
     Ok(request)
 }
+
+/// Fetched for one request. Bedrock takes 20 images and 5 documents in a message.
+const MOST_DOCUMENTS: usize = 200;
 
 /// What the caller is told outside the body.
 struct Head {

@@ -38,7 +38,13 @@ fn images(answer: Option<&'static [u8]>) -> (SocketAddr, mpsc::Receiver<TcpStrea
 }
 
 fn ask(setup: &Setup, url: &str) -> Caller {
-    let content = json!([{ "type": "text", "text": "[sim tokens=3,tag=fetch]" }, { "type": "image_url", "image_url": { "url": url } }]);
+    ask_with(setup, url, 1)
+}
+
+/// The same image several times.
+fn ask_with(setup: &Setup, url: &str, times: usize) -> Caller {
+    let mut content = vec![json!({ "type": "text", "text": "[sim tokens=3,tag=fetch]" })];
+    content.extend(vec![json!({ "type": "image_url", "image_url": { "url": url } }); times]);
     let body =
         json!({ "model": "bedrock/sim", "messages": [{ "role": "user", "content": content }] }).to_string();
     let mut caller = setup.connect();
@@ -49,7 +55,13 @@ fn ask(setup: &Setup, url: &str) -> Caller {
 }
 
 fn fetching(address: SocketAddr) -> Setup {
-    let rules = format!("fetch_media: {{ hosts: [\"{address}\"], networks: [127.0.0.0/8] }}");
+    fetching_within(address, "32MiB")
+}
+
+fn fetching_within(address: SocketAddr, body: &str) -> Setup {
+    let rules = format!(
+        "fetch_media: {{ hosts: [\"{address}\"], networks: [127.0.0.0/8] }}\nlimits: {{ body: {body} }}"
+    );
     Setup::builder().settings(&rules).start()
 }
 
@@ -61,6 +73,25 @@ fn an_image_is_fetched_for_bedrock() {
     assert_eq!(answer.status, 200, "{answer:?}");
     let seen = setup.reached("fetch", |seen| seen.body_ns.is_some());
     assert!(seen.request_bytes > 5000 * 4 / 3, "{} bytes: the image is in it", seen.request_bytes);
+    setup.finish();
+}
+
+/// A short request must not be a way to our memory, nor to a call without end.
+#[test]
+fn what_a_request_names_is_bounded_in_all() {
+    let (address, served) = images(Some(&[7; 5000]));
+    thread::spawn(move || served.into_iter().for_each(drop));
+    let url = format!("http://{address}/gate.png");
+    let mut setup = fetching_within(address, "16KiB");
+    assert_eq!(ask_with(&setup, &url, 2).answer().status, 200);
+    let answer = ask_with(&setup, &url, 3).answer();
+    assert_eq!(answer.status, 413, "{answer:?}");
+    setup.finish();
+    let (address, served) = images(Some(b"\x89PNG"));
+    thread::spawn(move || served.into_iter().for_each(drop));
+    let mut setup = fetching(address);
+    let answer = ask_with(&setup, &format!("http://{address}/gate.png"), 201).answer();
+    assert_eq!((answer.status, answer.error_code()), (400, "url_not_fetched".into()));
     setup.finish();
 }
 

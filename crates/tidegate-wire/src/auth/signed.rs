@@ -63,7 +63,7 @@ impl Signed {
             return Err(refused("IncompleteSignatureException", why));
         };
         let date = headers.get("x-amz-date").and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let at = instant(date).filter(|_| date.starts_with(day)).ok_or_else(|| {
+        let at = instant(date).filter(|_| date.get(..8) == Some(day)).ok_or_else(|| {
             let why = "there is no X-Amz-Date of the form YYYYMMDDTHHMMSSZ, on the day of the credential";
             refused("IncompleteSignatureException", why)
         })?;

@@ -152,3 +152,17 @@ fn a_signature_that_says_too_little_is_incomplete() {
     let uri: Uri = PATH.parse().unwrap();
     assert!(Signed::read(&Method::POST, &uri, &HeaderMap::new(), at()).is_none(), "not signed at all");
 }
+
+#[test]
+fn the_credential_says_the_whole_day() {
+    let headers = signed(SECRET);
+    let authorization = headers["authorization"].to_str().unwrap();
+    let day = headers["x-amz-date"].to_str().unwrap().get(..8).unwrap();
+    for part in ["", "2026", "202611"] {
+        let mut shorter = headers.clone();
+        let value = authorization.replacen(&format!("/{day}/"), &format!("/{part}/"), 1);
+        shorter.insert("authorization", value.parse().unwrap());
+        let checked = check(&Method::POST, PATH, &shorter, BODY, at());
+        assert_eq!(checked, Err("401 IncompleteSignatureException".to_owned()), "{part:?}");
+    }
+}

@@ -5,6 +5,7 @@
 //! in any of them. Called by the gateway's HTTP surface and by [`crate::host`].
 
 mod inbound;
+pub(crate) mod query;
 mod reply_headers;
 
 use bytes::Bytes;

@@ -12,7 +12,7 @@ use super::Decoder;
 use crate::{
     WireError,
     dialect::api::Api,
-    framing::Frame,
+    framing::{Frame, MAX_FRAME, too_long},
     hub::{
         ChatRequest, Event, Extras, FinishReason, Message, ResponseFormat, Role, Tool, ToolChoice, ToolKind,
     },
@@ -81,6 +81,8 @@ pub(crate) fn with_tool(request: ChatRequest, forcing: Forcing, api: Api) -> Res
 pub(crate) struct AnswerDecoder {
     inner: Box<dyn Decoder>,
     answers: BTreeMap<u32, Answer>,
+    /// Bytes of text that was held. `held <= MAX_FRAME`.
+    held: usize,
     /// Between calls empty.
     decoded: Vec<Event>,
 }
@@ -98,14 +100,18 @@ struct Answer {
 
 impl AnswerDecoder {
     pub(crate) fn new(inner: Box<dyn Decoder>) -> Self {
-        Self { inner, answers: BTreeMap::new(), decoded: Vec::new() }
+        Self { inner, answers: BTreeMap::new(), held: 0, decoded: Vec::new() }
     }
 
-    fn pass(&mut self, event: Event, events: &mut Vec<Event>) {
+    fn pass(&mut self, event: Event, events: &mut Vec<Event>) -> Result<(), WireError> {
         match event {
             Event::Text { choice, text } => {
                 let answer = self.answers.entry(choice).or_default();
                 if answer.call.is_none() {
+                    self.held += text.len();
+                    if self.held > MAX_FRAME {
+                        return Err(too_long("text before its answer", MAX_FRAME));
+                    }
                     answer.held.push_str(&text);
                 }
             }
@@ -152,6 +158,7 @@ impl AnswerDecoder {
             }
             other => events.push(other),
         }
+        Ok(())
     }
 
     fn release(&mut self, choice: u32, events: &mut Vec<Event>) {
@@ -163,9 +170,9 @@ impl AnswerDecoder {
 
     fn pass_all(&mut self, result: Result<(), WireError>, events: &mut Vec<Event>) -> Result<(), WireError> {
         let mut decoded = std::mem::take(&mut self.decoded);
-        decoded.drain(..).for_each(|event| self.pass(event, events));
+        let passed = decoded.drain(..).try_for_each(|event| self.pass(event, events));
         self.decoded = decoded;
-        result
+        passed.and(result)
     }
 }
 

@@ -18,6 +18,14 @@ pub(crate) mod parameters;
 
 use crate::{WireError, framing::Frame, hub::Event};
 
+/// Parts of one reply that a decoder remembers and looks through at each event: of more, a backend would hold up every other call
+/// of the worker.
+const MOST_PARTS: usize = 4096;
+
+fn too_many_parts() -> WireError {
+    WireError::protocol(format!("the backend's reply has more than {MOST_PARTS} parts"))
+}
+
 /// The backend side of a dialect: frames of one reply in, hub events out. One value per reply.
 pub trait Decoder: Send {
     /// Reads the next frame and appends its events.

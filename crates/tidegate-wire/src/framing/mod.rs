@@ -143,6 +143,7 @@ impl Framer {
     }
 }
 
-fn too_long(what: &str, bound: usize) -> WireError {
+/// What the backend sends is longer than it may be.
+pub(crate) fn too_long(what: &str, bound: usize) -> WireError {
     WireError::protocol(format!("the backend's {what} is longer than {bound} bytes"))
 }

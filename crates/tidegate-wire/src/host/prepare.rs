@@ -350,8 +350,11 @@ impl Endpoint {
         body: Bytes,
         passed: &HeaderMap,
     ) -> Result<Prepared, WireError> {
-        // No encoding protects these: a proxy on the way takes them for steps in the path, and so for another operation.
-        if self.puts_model_in_path(plan.dialect) && matches!(model, "." | "..") {
+        // No encoding protects these: a proxy on the way takes them for steps in the path, and so for another operation. Some
+        // decode the slashes between them before.
+        if self.puts_model_in_path(plan.dialect)
+            && model.split(['/', '\\']).any(|step| matches!(step, "." | ".."))
+        {
             return Err(
                 WireError::bad_request(format!("Invalid 'model': {model:?} names none.")).with_param("model")
             );

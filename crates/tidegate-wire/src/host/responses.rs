@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     ErrorClass, WireError,
-    client::{ClientDialect, Inbound, Operation},
+    client::{ClientDialect, Inbound, Operation, query},
     dialect::openai_responses::{echo, kept},
     hub::{ChatRequest, ReasoningEffort},
     outbound::Outbound,
@@ -104,7 +104,7 @@ impl Endpoint {
         id: &str,
         query: Option<&str>,
     ) -> Result<Prepared, WireError> {
-        if matches!(id, "" | "." | "..") {
+        if matches!(id, "" | "." | "..") || !id.bytes().all(is_of_id) {
             return Err(
                 WireError::bad_request(format!("{id:?} is no id of a response")).with_param("response_id")
             );
@@ -115,13 +115,16 @@ impl Endpoint {
             KeptOperation::Cancel => (Method::POST, "/cancel"),
             KeptOperation::InputItems => (Method::GET, "/input_items"),
         };
-        let query = query.filter(|query| !query.is_empty());
-        let streams = |query: &str| query.split('&').any(|pair| pair == "stream=true");
-        let streaming = operation == KeptOperation::Retrieve && query.is_some_and(streams);
+        let passed: Vec<_> =
+            query::parameters(query.unwrap_or_default()).filter(query::Parameter::is_passed).collect();
+        let streams = |parameter: &query::Parameter<'_>| {
+            parameter.name == "stream" && parameter.value.eq_ignore_ascii_case("true")
+        };
+        let streaming = operation == KeptOperation::Retrieve && passed.iter().any(streams);
         let mut url = self.responses_url(&format!("/{}{suffix}", utf8_percent_encode(id, SEGMENT)));
-        if let Some(query) = query {
+        for parameter in passed {
             url.push(if url.contains('?') { '&' } else { '?' });
-            url.push_str(query);
+            url.push_str(parameter.text);
         }
         let uri = url.parse().map_err(|error| {
             WireError::new(ErrorClass::BadRequest, format!("the query does not make a URL: {error}"))
@@ -184,6 +187,12 @@ impl Endpoint {
         let query = version.map(|version| format!("?api-version={}", utf8_percent_encode(version, SEGMENT)));
         format!("{resource}/openai/v1/responses{path}{}", query.unwrap_or_default())
     }
+}
+
+/// Whether an id may hold this. What ends or begins a step of a path does not: some proxies decode a path before they look at its
+/// steps, and the request would be another one.
+fn is_of_id(byte: u8) -> bool {
+    byte.is_ascii_graphic() && !matches!(byte, b'/' | b'\\' | b'%' | b'?' | b'#')
 }
 
 /// One of OpenAI's models that a rule may be about.

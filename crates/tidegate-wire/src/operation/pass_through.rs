@@ -22,7 +22,7 @@ pub fn passed_headers(all: &HeaderMap) -> HeaderMap {
         let left_out = is_hop_by_hop(all, name)
             || CREDENTIALS.contains(&name.as_str())
             || OF_THE_WAY.contains(&name.as_str())
-            || ["x-forwarded-", "x-amz-", "x-tidegate-"].iter().any(|start| name.as_str().starts_with(start));
+            || LEFT_OUT.iter().any(|start| name.as_str().starts_with(start));
         if !left_out {
             passed.append(name, value.clone());
         }
@@ -112,6 +112,8 @@ const HOP_BY_HOP: [&str; 9] = [
     "transfer-encoding",
     "upgrade",
 ];
+/// How the names of others begin: of the way to us, of a signature, of ours, of an upgrade, where browsers put a key.
+const LEFT_OUT: [&str; 4] = ["x-forwarded-", "x-amz-", "x-tidegate-", "sec-websocket-"];
 /// What a caller shows to us.
 const CREDENTIALS: [&str; 6] =
     ["authorization", "api-key", "x-api-key", "x-goog-api-key", "cookie", "ocp-apim-subscription-key"];

@@ -14,7 +14,8 @@ use super::{
 };
 use crate::{
     ErrorClass, WireError,
-    host::{AuthScheme, Endpoint, SEGMENT, Services},
+    client::query,
+    host::{Endpoint, SEGMENT, Services},
     outbound::Outbound,
     reply::{Document, Ends, Pass, ReadDocument, Reply, WholeRelay},
 };
@@ -68,9 +69,7 @@ impl Endpoint {
         let operation = request.operation();
         let way = match operation.form {
             Form::PassThrough => {
-                // Google's clients put the caller's key there.
-                let ours: &[&str] = if self.host.auth == AuthScheme::Google { &["key"] } else { &[] };
-                let query = request.asked.query.as_deref().map(|query| without(query, ours));
+                let query = request.asked.query.as_deref().map(|query| without(query, &[]));
                 let query = query.as_deref().filter(|query| !query.is_empty());
                 let url = pass_through::url(&self.base_url, &request.asked.path, query)?;
                 Way { url, body: request.take_body(None), read: None }
@@ -231,7 +230,8 @@ type Decode = Box<dyn for<'a> Fn(&'a [u8]) -> Result<Vectors<'a>, WireError> + S
 
 /// A name as one segment of a path.
 fn segment(model: &str) -> Result<String, WireError> {
-    if matches!(model, "." | "..") {
+    // Some proxies decode a path before they look at its steps.
+    if model.split(['/', '\\']).any(|step| matches!(step, "." | "..")) {
         return Err(
             WireError::bad_request(format!("Invalid 'model': {model:?} names none.")).with_param("model")
         );
@@ -239,9 +239,11 @@ fn segment(model: &str) -> Result<String, WireError> {
     Ok(utf8_percent_encode(model, SEGMENT).to_string())
 }
 
-/// A query without parameters that are not the backend's.
+/// A query without parameters that are not the backend's: these, in any spelling, and keys.
 fn without(query: &str, names: &[&str]) -> String {
-    let kept = query.split('&').filter(|pair| !names.contains(&pair.split('=').next().unwrap_or_default()));
+    let kept = query::parameters(query)
+        .filter(|parameter| !parameter.is_key() && !names.contains(&&*parameter.name))
+        .map(|parameter| parameter.text);
     kept.collect::<Vec<_>>().join("&")
 }
 

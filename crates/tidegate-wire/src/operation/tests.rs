@@ -248,6 +248,10 @@ fn a_query_goes_on_without_what_it_says_to_us() {
         files("limit=2&host=azure&api-version=1&after=a"),
         "https://n.openai.azure.com/openai/v1/files?limit=2&after=a"
     );
+    assert_eq!(
+        files("limit=2&api%2Dversion=1&API-Key=sk"),
+        "https://n.openai.azure.com/openai/v1/files?limit=2"
+    );
     assert_eq!(files("host=azure"), "https://n.openai.azure.com/openai/v1/files");
 }
 
@@ -288,13 +292,13 @@ fn a_path_that_is_passed_through_can_not_leave_the_base_url() {
 }
 
 #[test]
-fn a_key_in_the_query_is_taken_off_where_googles_clients_put_theirs() {
-    let uri = |host: &str| {
+fn a_key_in_the_query_is_taken_off_wherever_clients_put_theirs() {
+    let uri = |host: &str, key: &str| {
         let asked = Asked {
             operation: &PASS_THROUGH,
             method: Method::GET,
             path: "models".to_owned(),
-            query: Some("pageSize=5&key=mine".to_owned()),
+            query: Some(format!("pageSize=5&{key}=mine")),
             headers: HeaderMap::new(),
             model: None,
             host: None,
@@ -303,8 +307,10 @@ fn a_key_in_the_query_is_taken_off_where_googles_clients_put_theirs() {
         let prepared = endpoint(host, None).prepare_operation(request, None, "id").unwrap();
         prepared.outbound.uri.query().unwrap().to_owned()
     };
-    assert_eq!(uri("gemini"), "pageSize=5");
-    assert_eq!(uri("openai"), "pageSize=5&key=mine");
+    for key in ["key", "api-key", "API%2Dkey", "access_token"] {
+        assert_eq!([uri("gemini", key), uri("openai", key)], ["pageSize=5"; 2], "{key}");
+    }
+    assert_eq!(uri("openai", "keys"), "pageSize=5&keys=mine");
 }
 
 proptest::proptest! {
@@ -348,6 +354,7 @@ fn a_callers_credentials_stay_here() {
     ] {
         all.insert(HeaderName::from_static(name), HeaderValue::from_static("mine"));
     }
+    all.insert("sec-websocket-protocol", HeaderValue::from_static("openai-insecure-api-key.sk-1"));
     assert!(passed_headers(&all).is_empty(), "{:?}", passed_headers(&all));
     all.insert("x-amzn-bedrock-trace", HeaderValue::from_static("ENABLED"));
     all.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));

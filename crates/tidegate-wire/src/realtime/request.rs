@@ -2,16 +2,15 @@
 //! place into.
 
 use http::{HeaderMap, header::SEC_WEBSOCKET_PROTOCOL};
-use percent_encoding::percent_decode_str;
 
-use crate::{WireError, auth::Secret};
+use crate::{WireError, auth::Secret, client::query};
 
 /// A caller's request for a session.
 #[derive(Clone, Debug)]
 pub struct Ask {
     /// The model as the caller named it: `model`, or Azure's `deployment`.
     pub model: String,
-    /// The other parameters of its query, as they came.
+    /// The other parameters of its query, as they came: those that may go on.
     pub(crate) parameters: Vec<String>,
     /// Whether the session only transcribes.
     pub transcribes: bool,
@@ -28,17 +27,13 @@ impl Ask {
         let beta = headers.get(BETA).is_some_and(|value| value.as_bytes() == BETA_VALUE.as_bytes())
             || subprotocols(headers).any(|offered| offered == "openai-beta.realtime-v1");
         let (mut model, mut parameters, mut transcribes) = (None, Vec::new(), false);
-        for parameter in query.unwrap_or_default().split('&').filter(|parameter| !parameter.is_empty()) {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            // As loosely as any backend may read it: what is resolved here must not be said to it in another spelling.
-            let name = decoded(name).to_ascii_lowercase();
-            match name.as_str() {
-                "model" | "deployment" => model = Some(decoded(value)),
-                // The version is the operator's to choose, as everywhere.
-                "api-version" => {}
-                _ => {
-                    transcribes |= name == "intent" && decoded(value) == "transcription";
-                    parameters.push(parameter.to_owned());
+        for parameter in query::parameters(query.unwrap_or_default()) {
+            match &*parameter.name {
+                "model" | "deployment" => model = Some(parameter.value),
+                _ if !parameter.is_passed() => {}
+                name => {
+                    transcribes |= name == "intent" && parameter.value == "transcription";
+                    parameters.push(parameter.text.to_owned());
                 }
             }
         }
@@ -68,10 +63,6 @@ pub fn offers_subprotocol(headers: &HeaderMap) -> bool {
 fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lines = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
     lines.filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim)
-}
-
-fn decoded(value: &str) -> String {
-    percent_decode_str(&value.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
 /// The subprotocol of realtime sessions.

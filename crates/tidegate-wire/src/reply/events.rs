@@ -51,6 +51,7 @@ impl Events {
         }
         for event in self.decoded.drain(..) {
             self.tally.event(&event);
+            self.tally.check()?;
             if let Event::Error(error) = event {
                 return Err(error);
             }

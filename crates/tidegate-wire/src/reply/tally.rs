@@ -1,15 +1,22 @@
 //! Keeps a reply's [`Progress`] from its events. All machines count here, so that they count alike.
 
 use super::{Progress, scan::PlainReply};
-use crate::hub::{Event, ReplyStart};
+use crate::{
+    WireError,
+    hub::{Event, ReplyStart},
+};
 
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     pub(super) progress: Progress,
     /// How many answers were asked for.
     expected: u32,
-    /// Answers that have begun, and whether each has finished.
+    /// Answers that have begun, and whether each has finished. At most [`MOST_ANSWERS`].
     answers: Vec<(u32, bool)>,
+    /// Whether there were more.
+    overflows: bool,
+    /// Tool calls that have begun.
+    tool_calls: usize,
 }
 
 impl Tally {
@@ -24,8 +31,11 @@ impl Tally {
             | Event::Reasoning { choice, text }
             | Event::Refusal { choice, text } => self.content(*choice, text.len()),
             Event::ToolCallArguments { choice, fragment, .. } => self.content(*choice, fragment.len()),
-            Event::ToolCallStart { choice, .. }
-            | Event::ReasoningSignature { choice, .. }
+            Event::ToolCallStart { choice, .. } => {
+                self.tool_calls += 1;
+                self.begin(*choice);
+            }
+            Event::ReasoningSignature { choice, .. }
             | Event::ReasoningRedacted { choice, .. }
             | Event::ChoiceExtra { choice, .. } => self.begin(*choice),
             Event::Finish { choice, .. } => self.finish(*choice),
@@ -44,9 +54,14 @@ impl Tally {
 
     /// Something of this answer has come.
     pub(super) fn begin(&mut self, choice: u32) {
-        if !self.answers.iter().any(|(other, _)| *other == choice) {
+        if self.answers.iter().any(|(other, _)| *other == choice) {
+            return;
+        }
+        self.progress.finished = false;
+        if self.answers.len() < MOST_ANSWERS {
             self.answers.push((choice, false));
-            self.progress.finished = false;
+        } else {
+            self.overflows = true;
         }
     }
 
@@ -86,6 +101,27 @@ impl Tally {
             answer.1 = true;
         }
         self.progress.finished = self.answers.len() >= self.expected as usize
-            && self.answers.iter().all(|(_, finished)| *finished);
+            && self.answers.iter().all(|(_, finished)| *finished)
+            && !self.overflows;
+    }
+
+    /// Whether the reply has no more answers and calls than a model gives. Decoders and encoders look through them at each event, so
+    /// that a reply of thousands would hold up every other call of its worker.
+    ///
+    /// # Errors
+    /// It has more.
+    pub(super) fn check(&self) -> Result<(), WireError> {
+        let more = |what: &str, most: usize| {
+            Err(WireError::protocol(format!("the backend's reply has more than {most} {what}")))
+        };
+        match () {
+            () if self.overflows => more("answers", MOST_ANSWERS),
+            () if self.tool_calls > MOST_CALLS => more("tool calls", MOST_CALLS),
+            () => Ok(()),
+        }
     }
 }
+
+/// OpenAI's API gives 128.
+const MOST_ANSWERS: usize = 1024;
+const MOST_CALLS: usize = 4096;

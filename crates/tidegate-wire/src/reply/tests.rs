@@ -5,8 +5,10 @@ use bytes::Bytes;
 use super::*;
 use crate::{
     ErrorClass,
+    client::{ClientDialect, Operation, StreamForm},
     dialect::{Decoder, openai_chat::ChatDecoder},
     framing::Frame,
+    host::{Dialect, Emulation, ReplyPlan, ResponseFacts},
 };
 
 const CHUNK: &str = "data: {\"id\":\"i\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
@@ -401,5 +403,59 @@ fn the_cheap_look_at_a_whole_reply_passes_nothing_that_matters() {
     ] {
         let body = body.replace("ANSWER", answer);
         assert!(scan::scan_whole(body.as_bytes()).is_none(), "{body}");
+    }
+}
+
+/// Decoders and encoders look through what a reply has so far at each of its events.
+#[test]
+fn a_reply_of_thousands_of_answers_calls_or_parts_is_broken() {
+    type Event = fn(usize) -> String;
+    let chat = |choice: &str| {
+        format!(
+            "data: {{\"id\":\"i\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{choice}]}}\n\n"
+        )
+    };
+    let choices = (0..20_000).map(|i| chat(&format!("{{\"index\":{i},\"delta\":{{\"content\":\"a\"}}}}")));
+    let calls = (0..20_000).map(|i| {
+        chat(&format!("{{\"index\":0,\"delta\":{{\"tool_calls\":[{{\"index\":{i},\"id\":\"c{i}\",\"type\":\"function\",\"function\":{{\"name\":\"f\",\"arguments\":\"{{}}\"}}}}]}}}}"))
+    });
+    let parts: Event = |i| {
+        format!(
+            "data: {{\"type\":\"response.output_text.delta\",\"output_index\":0,\"content_index\":{i},\"delta\":\"a\"}}\n\n"
+        )
+    };
+    let blocks: Event = |i| {
+        format!(
+            "data: {{\"type\":\"content_block_start\",\"index\":{i},\"content_block\":{{\"type\":\"server_tool_use\"}}}}\n\n"
+        )
+    };
+    let begin = "data: {\"type\":\"message_start\",\"message\":{\"id\":\"m\",\"role\":\"assistant\",\"model\":\"c\",\"content\":[]}}\n\n";
+    let cases: [(Dialect, String); 4] = [
+        (Dialect::OpenaiChat, choices.collect()),
+        (Dialect::OpenaiChat, calls.collect()),
+        (Dialect::OpenaiResponses, (0..20_000).map(parts).collect()),
+        (
+            Dialect::AnthropicMessages,
+            std::iter::once(begin.to_owned()).chain((0..20_000).map(blocks)).collect(),
+        ),
+    ];
+    for (dialect, body) in cases {
+        let plan = ReplyPlan {
+            client: ClientDialect::Gemini(StreamForm::Events),
+            operation: Operation::Generate,
+            dialect,
+            streaming: true,
+            include_usage: true,
+            choices: 1,
+            model: "m".to_owned(),
+            emulation: Emulation::default(),
+            response: ResponseFacts::default(),
+        };
+        let mut reply = plan.reply("id", 1);
+        let mut items = VecDeque::new();
+        let mut pieces = body.as_bytes().chunks(16 * 1024).map(Bytes::copy_from_slice);
+        let refused = pieces.find_map(|piece| reply.push(piece, &mut items).err());
+        let told = refused.map(|error| (error.class(), error.message().contains("more than")));
+        assert_eq!(told, Some((ErrorClass::Protocol, true)), "{dialect:?}");
     }
 }

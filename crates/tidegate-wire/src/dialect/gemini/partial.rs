@@ -1,7 +1,8 @@
 //! Arguments of a function call that Vertex streams by place: each piece is a JSON path and a value, strings in several pieces
 //! (`partialArgs`, recorded).
 //!
-//! Gathers them into the object that they describe. A path that makes no sense is an error, a huge index too.
+//! Gathers them into the object that they describe. A path that makes no sense is an error; so is one that nests deeper than
+//! JSON is read, or that leaves items out: a short path must not be a way to our stack or memory.
 
 use serde::Deserialize;
 use serde_json::{Map, Number, Value};
@@ -26,9 +27,17 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D:
 }
 
 impl PartialArg {
+    /// How many bytes it has.
+    pub(super) fn size(&self) -> usize {
+        self.json_path.len() + self.string_value.as_ref().map_or(0, String::len)
+    }
+
     /// Adds the piece to `arguments`.
     pub(super) fn apply(self, arguments: &mut Value) -> Result<(), WireError> {
-        let broken = || WireError::protocol(format!("partialArgs: no such path {:?}", self.json_path));
+        let broken = || {
+            let shown: String = self.json_path.chars().take(SHOWN).collect();
+            WireError::protocol(format!("partialArgs: no such path {shown:?}"))
+        };
         let place = place(arguments, &self.json_path).ok_or_else(broken)?;
         match (self.string_value, self.number_value, self.bool_value) {
             (Some(text), _, _) => match place {
@@ -48,7 +57,12 @@ impl PartialArg {
 fn place<'v>(root: &'v mut Value, path: &str) -> Option<&'v mut Value> {
     let mut rest = path.strip_prefix('$')?;
     let mut at = root;
+    let mut depth = 0;
     while !rest.is_empty() {
+        depth += 1;
+        if depth > MAX_DEPTH {
+            return None;
+        }
         if let Some(behind) = rest.strip_prefix('.') {
             let end = behind.find(['.', '[']).unwrap_or(behind.len());
             let (name, after) = behind.split_at(end);
@@ -78,12 +92,43 @@ fn item(value: &mut Value, index: usize) -> Option<&mut Value> {
     if value.is_null() {
         *value = Value::Array(Vec::new());
     }
-    let items = value.as_array_mut().filter(|_| index < MAX_ITEMS)?;
-    if items.len() <= index {
-        items.resize(index + 1, Value::Null);
+    let items = value.as_array_mut().filter(|items| index <= items.len())?;
+    if index == items.len() {
+        items.push(Value::Null);
     }
     items.get_mut(index)
 }
 
-/// Of an array in arguments: nobody means to have more, and an index must not be a way to our memory.
-const MAX_ITEMS: usize = 10_000;
+/// As deep as serde_json reads: what is deeper could neither be written nor be dropped without recursion.
+const MAX_DEPTH: usize = 128;
+/// Of a path in an error, in characters.
+const SHOWN: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn apply(arguments: &mut Value, path: &str) -> Result<(), WireError> {
+        let piece = serde_json::json!({ "jsonPath": path, "numberValue": 1 });
+        serde_json::from_value::<PartialArg>(piece).expect("a piece").apply(arguments)
+    }
+
+    #[test]
+    fn a_path_is_no_way_to_our_stack_or_memory() {
+        for path in [".a".repeat(200_000), "[0]".repeat(200_000), "[9999]".repeat(20)] {
+            let mut arguments = Value::Null;
+            let error = apply(&mut arguments, &format!("${path}")).expect_err("refused");
+            assert!(error.message().len() < 300, "{}", error.message().len());
+        }
+    }
+
+    #[test]
+    fn an_item_comes_behind_those_before_it() {
+        let mut arguments = Value::Null;
+        for path in ["$.a[0]", "$.a[1].b", "$.a[1].c"] {
+            apply(&mut arguments, path).expect("a place");
+        }
+        assert_eq!(arguments, serde_json::json!({ "a": [1, { "b": 1, "c": 1 }] }));
+        apply(&mut arguments, "$.a[3]").expect_err("one is left out");
+    }
+}

@@ -12,7 +12,7 @@ use super::{error, partial::PartialArg, put};
 use crate::{
     ErrorClass, WireError,
     dialect::Decoder,
-    framing::Frame,
+    framing::{Frame, MAX_FRAME, too_long},
     hub::{Event, FinishReason, ReplyStart, ToolKind, Usage},
 };
 
@@ -43,6 +43,8 @@ struct Answer {
     tool_calls: u32,
     /// The arguments of a call that goes on in the next part.
     open_call: Option<Value>,
+    /// Bytes of its pieces. `open_size <= MAX_FRAME`.
+    open_size: usize,
     finish: Option<String>,
     finish_message: Option<String>,
     grounding: Option<Value>,
@@ -233,6 +235,7 @@ impl Answer {
             });
             events.push(Event::ToolCallStart { choice, index, id, name, kind: ToolKind::Function });
             self.open_call = Some(Value::Null);
+            self.open_size = 0;
         }
         let Some(arguments) = &mut self.open_call else {
             return Err(WireError::protocol("Gemini's reply: arguments of a function call that never began"));
@@ -241,6 +244,10 @@ impl Answer {
             *arguments = whole;
         }
         for piece in call.partial_args {
+            self.open_size += piece.size();
+            if self.open_size > MAX_FRAME {
+                return Err(too_long("function call", MAX_FRAME));
+            }
             piece.apply(arguments)?;
         }
         if !call.will_continue {

@@ -258,6 +258,23 @@ fn only_what_is_kept_is_marked() {
     assert_eq!(translated.plan.response.kept_by, None);
 }
 
+#[test]
+fn a_kept_response_is_asked_for_by_nothing_else_of_the_path_or_query() {
+    let uri = |host: &str, id: &str, query: &str| {
+        let prepared = at(host).prepare_kept(KeptOperation::Retrieve, id, Some(query));
+        prepared.map(|prepared| (prepared.outbound.uri.to_string(), prepared.plan.streaming))
+    };
+    for id in ["..", "../files/f", "a/../..", "..\\files", "%2e%2e", "a?b", "a#b", "a\nb", "a b", "\u{fffd}"]
+    {
+        assert_eq!(uri("openai", id, "").expect_err(id).param(), Some("response_id"));
+    }
+    let resp = "https://api.openai.com/v1/responses/resp_1".to_owned();
+    let keys = "key=sk&api-key=sk&Api%2DKey=sk&access_token=sk&api-version=2020-01-01";
+    assert_eq!(uri("openai", "resp_1", keys).unwrap(), (resp.clone(), false));
+    let asked = uri("openai", "resp_1", "key=sk&include[]=a&stream=%74rue").unwrap();
+    assert_eq!(asked, (format!("{resp}?include[]=a&stream=%74rue"), true));
+}
+
 /// A stream that is read again from its middle on has not begun what it goes on with, and is paid for.
 #[test]
 fn a_resumed_stream_is_relayed_from_where_it_begins() {

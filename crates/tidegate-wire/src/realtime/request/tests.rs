@@ -51,6 +51,14 @@ fn no_spelling_names_the_backend_another_model() {
     }
 }
 
+/// The backend would get the gateway's key.
+#[test]
+fn a_key_in_the_query_goes_no_further() {
+    let azure = endpoint("azure", Some("https://x.openai.azure.com"), Some("2024-10-01-preview"));
+    let with = url(&azure, "deployment=m&api-key=sk-1&API%2dKEY=sk-1&key=sk-1&access_token=sk-1&intent=x");
+    assert!(with.ends_with("&deployment=the%2Fmodel&intent=x"), "{with}");
+}
+
 #[test]
 fn a_browser_offers_its_key_and_the_preview_as_subprotocols() {
     let offered = "realtime, openai-insecure-api-key.sk-1, openai-beta.realtime-v1";

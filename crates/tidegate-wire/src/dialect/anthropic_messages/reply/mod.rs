@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::{
     WireError,
-    dialect::{Decoder, openai_chat::error_of},
-    framing::Frame,
+    dialect::{Decoder, MOST_PARTS, openai_chat::error_of, too_many_parts},
+    framing::{Frame, MAX_FRAME, too_long},
     hub::{Event, FinishReason, ReplyStart, ToolKind},
     json::raw::{Raw, filled, text, value},
 };
@@ -51,7 +51,7 @@ struct Open {
 enum OpenKind {
     /// A call of the caller's tool. `input` is what the block began with.
     Call { index: u32, input: Option<String>, has_arguments: bool },
-    /// A block that the hub doesn't model, and the pieces of its input.
+    /// A block that the hub doesn't model, and the pieces of its input. `input.len() <= MAX_FRAME`.
     Other { fields: Map<String, Value>, input: String },
 }
 
@@ -213,6 +213,9 @@ impl MessagesDecoder {
                 Ok(())
             }
             Some(OpenKind::Other { input, .. }) => {
+                if input.len() + piece.len() > MAX_FRAME {
+                    return Err(too_long("block", MAX_FRAME));
+                }
                 input.push_str(&piece);
                 Ok(())
             }
@@ -294,6 +297,7 @@ impl Decoder for MessagesDecoder {
             return Ok(());
         }
         match frame {
+            Frame::Sse { .. } if self.open.len() > MOST_PARTS => Err(too_many_parts()),
             Frame::Sse { event, data } => self.data(event, data, events),
             Frame::Whole(body) => self.whole(body, events),
             Frame::Line(_) | Frame::EventStream { .. } => Err(WireError::protocol(

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     WireError,
-    dialect::Decoder,
+    dialect::{Decoder, MOST_PARTS, too_many_parts},
     framing::Frame,
     hub::{Event, FinishReason, ReplyStart, ToolKind},
     json::raw::{Raw, filled, text, value},
@@ -433,6 +433,7 @@ impl Decoder for ResponsesDecoder {
             return Ok(());
         }
         match frame {
+            Frame::Sse { .. } if self.said.len() + self.carried.len() > MOST_PARTS => Err(too_many_parts()),
             Frame::Sse { event, data } => self.data(event, data, events),
             Frame::Whole(body) => self.whole(body, events),
             Frame::Line(_) | Frame::EventStream { .. } => Err(WireError::protocol(
